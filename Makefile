@@ -1,0 +1,46 @@
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PRODUCTION := BOURSE_ENV=production DEBUG=off ALLOWED_HOSTS=bourse.example SECRET_KEY=$$($(PY) -c "import secrets; print(secrets.token_urlsafe(64))")
+
+.PHONY: run test test-slow quick check bench format
+
+run: $(VENV)/.runtime
+	@exec $(PY) manage.py up
+
+test: $(VENV)/.development
+	$(PY) -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.development
+	$(PY) -m pytest -m slow $(ARGS)
+
+quick: $(VENV)/.development
+	$(PY) -m pytest -c tests/pure/pytest.ini -p no:django tests/pure $(ARGS)
+
+check: $(VENV)/.development
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) $(VENV)/bin/lint-imports --no-logo
+	$(PY) manage.py makemigrations --check
+	$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+
+bench: $(VENV)/.development
+	$(PY) manage.py bench $(ARGS)
+
+format: $(VENV)/.development
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bourse needs Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python cannot make virtual environments here: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/pip
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

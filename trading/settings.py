@@ -1,0 +1,198 @@
+"""Django settings of Bourse, every choice taken from the environment (see `.env.example`).
+
+Without any variable this is the demo: embedded PostgreSQL, one process, no services. `BOURSE_ENV=production`
+switches the protective settings on and refuses to start with demo values.
+"""
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from trading import embedded, environment, logs
+
+DEMO_SECRET_KEY = "bourse-demo-secret-key-known-to-everyone-never-use-it-in-production-0123456789"
+
+
+def database_from_url(*, url: str) -> dict[str, Any]:
+    """Django's description of the PostgreSQL at `url`.
+
+    Both forms work: `postgresql://user:password@host:5432/name?sslmode=require` and, for a unix socket,
+    `postgresql://user@/name?host=/run/postgresql`. Query parameters other than host and port are libpq options.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ImproperlyConfigured("DATABASE_URL must begin with postgresql:// (Bourse runs on PostgreSQL only).")
+    name = unquote(parts.path.removeprefix("/"))
+    if not name:
+        raise ImproperlyConfigured("DATABASE_URL must end with the name of a database: postgresql://host/name.")
+    options: dict[str, Any] = {"connect_timeout": 5, **dict(parse_qsl(parts.query))}
+    try:
+        port = str(parts.port or "")
+    except ValueError as error:
+        raise ImproperlyConfigured("DATABASE_URL has a port that is no number from 0 to 65535.") from error
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", "") or unquote(parts.hostname or ""),
+        "PORT": options.pop("port", "") or port,
+        "OPTIONS": options,
+        # Each request under ASGI has a thread of its own: a kept connection would never be used again.
+        "CONN_MAX_AGE": 0,
+    }
+
+
+environment.load_env_file(path=environment.PROJECT_ROOT / ".env")
+
+BASE_DIR = environment.PROJECT_ROOT
+BOURSE_ENV = environment.choice(name="BOURSE_ENV", choices=("demo", "production"))
+DEMO = BOURSE_ENV == "demo"
+PRODUCTION = not DEMO
+
+SECRET_KEY = environment.text(name="SECRET_KEY", default=DEMO_SECRET_KEY)
+DEBUG = environment.flag(name="DEBUG", default=False)
+ALLOWED_HOSTS = environment.names(name="ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]" if DEMO else "")
+if PRODUCTION:
+    if SECRET_KEY == DEMO_SECRET_KEY:
+        raise ImproperlyConfigured("Production needs a SECRET_KEY of its own: the demo key is known to everyone.")
+    if len(SECRET_KEY) < 50:
+        raise ImproperlyConfigured("Production needs a SECRET_KEY of at least 50 characters.")
+    if DEBUG:
+        raise ImproperlyConfigured("Production refuses DEBUG=on: error pages would show secrets.")
+    if not ALLOWED_HOSTS:
+        raise ImproperlyConfigured("Production needs ALLOWED_HOSTS, the names this server answers to.")
+
+# Where it listens and where it keeps its data.
+HOST = environment.text(name="HOST", default="127.0.0.1")
+PORT = environment.integer(name="PORT", default=8000, minimum=1, maximum=65_535)
+TRUSTED_PROXIES = environment.names(name="TRUSTED_PROXIES")
+DATA_DIR = environment.data_dir()
+DATABASE_URL = environment.database_url()
+REDIS_URL = environment.text(name="REDIS_URL")
+DATABASES = {"default": database_from_url(url=DATABASE_URL or embedded.database_url(data_dir=DATA_DIR))}
+
+# How it behaves.
+RATE_LIMITS = environment.flag(name="RATE_LIMITS", default=True)
+WITHDRAWAL_APPROVAL = environment.flag(name="WITHDRAWAL_APPROVAL", default=True)
+BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
+LANE_COMMANDS_MAX = environment.integer(name="LANE_COMMANDS_MAX", default=10_000, minimum=1, maximum=1_000_000)
+
+INSTALLED_APPS = [
+    "trading",
+    "orders",
+    "matching",
+    "risk",
+    "fees",
+    "marketdata",
+    "notifications",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "trading.urls"
+ASGI_APPLICATION = "trading.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "trading.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# Static files are served from where they lie: no collectstatic step between a clone and a page.
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Bourse",
+    "DESCRIPTION": "A self-hosted crypto spot exchange. Decimals are strings, times are ISO 8601 in UTC.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# Order entry refuses bodies over 64 KiB before reading them; what goes through Django has the same bound.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+if PRODUCTION:
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"()": "trading.logs.OneLineFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    },
+    "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": logs.is_news}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"level": "ERROR", "filters": ["news"]},
+        "uvicorn": {"level": "WARNING"},
+    },
+}
