@@ -83,9 +83,14 @@ class BookSide:
         return None
 
     def bury(self) -> None:
-        """Count a level that has just run empty; rebuild the side when the dead outnumber the living."""
+        """Count a level that has just run empty, and stays."""
         self.dead += 1
-        if self.dead > DEAD_LEVELS_MIN and self.dead * 2 > len(self.heap):
+        if self.dead > DEAD_LEVELS_MIN:
+            self.compact()
+
+    def compact(self) -> None:
+        """Rebuild the side if the dead levels outnumber the living."""
+        if self.dead * 2 > len(self.heap):
             self.levels = {key: level for key, level in self.levels.items() if level.head is not None}
             self.heap = list(self.levels)
             heapify(self.heap)

@@ -7,7 +7,7 @@ returns what happened; whoever called settles the money afterwards. A trade happ
 from heapq import heappop
 from typing import NamedTuple
 
-from matching.engine.book import Book, Level, Order
+from matching.engine.book import DEAD_LEVELS_MIN, Book, Level, Order
 
 
 class Fill(NamedTuple):
@@ -20,8 +20,8 @@ class Fill(NamedTuple):
 class Prevented(NamedTuple):
     """A match that self-trade prevention stopped. `quantity` is what did not trade.
 
-    `maker_canceled`: the maker left the book. `quantity` has been taken off the maker and, for `decrement`, off the
-    taker too.
+    `maker_canceled`: the maker left the book, with what remained of it still in `remaining`. Only `decrement` takes
+    `quantity` off `remaining`, of the maker and of the taker.
     """
 
     maker: Order
@@ -41,7 +41,10 @@ class Outcome:
 
 
 class Preview(NamedTuple):
-    """What matching would do. `quantity` in base units, `notional` in price x base units; `complete`: nothing would be left."""
+    """What matching would do. `quantity` in base units, `notional` in price x base units.
+
+    `complete`: all that was asked for would trade.
+    """
 
     quantity: int
     notional: int
@@ -110,7 +113,7 @@ def match(book: Book, taker: Order, limit: int | None) -> Outcome:
                 fills.append(Fill(maker, quantity))
             del orders[maker.id]
             following = maker.next
-            maker.level = maker.next = None
+            maker.level = maker.previous = maker.next = None
             maker = following
             if outcome.taker_canceled:
                 break
@@ -123,6 +126,8 @@ def match(book: Book, taker: Order, limit: int | None) -> Outcome:
         if outcome.taker_canceled:
             break
     taker.remaining = remaining
+    if opposite.dead > DEAD_LEVELS_MIN:
+        opposite.compact()
     return outcome
 
 
@@ -201,9 +206,13 @@ def preview(book: Book, taker: Order, limit: int | None) -> Preview:
 
 
 def preview_budget(book: Book, taker: Order, limit: int | None, budget: int, base_unit: int, lot_size: int) -> Preview:
-    """What `match_budget` would trade, changing nothing. `complete`: the budget, not the book, would end it."""
+    """What `match_budget` would trade, changing nothing.
+
+    `complete`: it would trade until the rest of the budget buys no lot, and nothing would be prevented.
+    """
     opposite = book.opposite_of(taker.side)
     quantity = notional = 0
+    decremented = False
     for level in opposite.in_order():
         price = level.price
         if limit is not None and price * opposite.sign > limit * opposite.sign:
@@ -219,9 +228,10 @@ def preview_budget(book: Book, taker: Order, limit: int | None, budget: int, bas
                 remaining -= traded
             elif taker.self_trade_prevention == "decrement":
                 remaining -= traded
+                decremented = True
             elif taker.self_trade_prevention != "cancel_maker":
                 return Preview(quantity, notional, complete=False)
         if not remaining:
-            return Preview(quantity, notional, complete=quantity > 0)
+            return Preview(quantity, notional, complete=quantity > 0 and not decremented)
         budget -= price * (wanted - remaining) // base_unit
     return Preview(quantity, notional, complete=False)
