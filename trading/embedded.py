@@ -13,10 +13,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 SUPERUSER = "postgres"
@@ -141,7 +141,9 @@ class Cluster:
             options = ["--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
             options += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-instructions"]
             command = [str(_binary("initdb")), "--pgdata", str(unfinished), *options]
-            result = subprocess.run(command, capture_output=True, text=True, cwd="/", env=_clean_env(), **owner.options)
+            result = subprocess.run(
+                command, check=False, capture_output=True, text=True, cwd="/", env=_clean_env(), **owner.options
+            )
             if result.returncode != 0:
                 raise EmbeddedDatabaseError(f"initdb failed: {result.stderr.strip() or result.stdout.strip()}")
             unfinished.rename(self.pgdata)
@@ -166,7 +168,7 @@ class Cluster:
             log = self._log_path().read_bytes()[log_start:].decode(errors="replace")
             # After kill -9 of the server its children may live on for a moment and hold the shared memory.
             if "shared memory block" not in log or time.monotonic() > orphan_deadline:
-                raise EmbeddedDatabaseError(f"PostgreSQL did not start. Its log ({self._log_path()}) says:\n{log[-4000:]}")
+                raise EmbeddedDatabaseError(f"PostgreSQL did not start. {self._log_path()} says:\n{log[-4000:]}")
             time.sleep(0.5)
 
     def _spawn(self, owner: "_Owner", socket_dir: Path) -> int:
@@ -254,7 +256,7 @@ class _Owner:
 
     uid: int
     gid: int
-    options: dict[str, object]
+    options: dict[str, Any]
 
     @classmethod
     def of(cls, pgdata: Path) -> "_Owner":
@@ -299,7 +301,7 @@ def _system_user() -> tuple[int, int]:
             entry = pwd.getpwnam(SYSTEM_USER)
         except KeyError:
             command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"]
-            result = subprocess.run([*command, SYSTEM_USER], capture_output=True, text=True)
+            result = subprocess.run([*command, SYSTEM_USER], check=False, capture_output=True, text=True)
             reason = result.stderr.strip()
             time.sleep(0 if result.returncode == 0 else 0.1)  # another start may be making the same user
         else:

@@ -7,7 +7,7 @@ import time
 class OneLineFormatter(logging.Formatter):
     """Formats in UTC and writes the line breaks inside a record as `\\n`."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
