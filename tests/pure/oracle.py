@@ -23,7 +23,8 @@ class NaiveOutcome:
     """What an arriving order did.
 
     `fills`: (maker id, price, quantity). `prevented`: (maker id, quantity, maker canceled). `left`: what is left of
-    the taker: base units, or quote units for a budget that outlived the book. `canceled`: it must not rest.
+    the taker in base units; of a budget: 0 if it was spent as far as lots allow, quote units if it outlived the book,
+    base units wanted at the level where the taker was canceled. `canceled`: it must not rest.
     """
 
     fills: list[tuple[int, int, int]] = field(default_factory=list)
@@ -83,6 +84,7 @@ class NaiveBook:
             lot_cost = price * lot_size // base_unit
             quantity = budget // lot_cost * lot_size
             if quantity == 0:
+                total.left = 0
                 return total
             at_this_price = self.take(owner=owner, side="buy", limit=price, quantity=quantity, prevention=prevention)
             total.fills += at_this_price.fills

@@ -116,7 +116,9 @@ class _Session:
 
     def _queue(self, side: Side) -> str:
         levels = self.book.side_of(side).in_order()
-        return ", ".join(f"{self.names[order.id]} {order.remaining}@{level.price}" for level in levels for order in level)
+        return ", ".join(
+            f"{self.names[order.id]} {order.remaining}@{level.price}" for level in levels for order in level
+        )
 
 
 def _check_preview(preview: engine.Preview, outcome: engine.Outcome) -> None:

@@ -407,7 +407,7 @@ def test_a_preview_of_a_budget_is_complete_when_the_budget_ends_it() -> None:
 
     assert preview("C", 250, None, "cancel_taker") == (2, 200, True)
     assert preview("C", 603, None, "cancel_taker") == (6, 603, True)
-    assert preview("C", 99, None, "cancel_taker") == (0, 0, False)      # not a lot
+    assert preview("C", 99, None, "cancel_taker") == (0, 0, False)  # not a lot
     assert preview("C", 703, None, "cancel_taker") == (6, 603, True)  # 100 do not buy a lot at 101
     assert preview("C", 704, None, "cancel_taker") == (6, 603, False)  # 101 would, but the book is empty
     assert preview("C", 401, 100, "cancel_taker") == (3, 300, False)
@@ -415,7 +415,7 @@ def test_a_preview_of_a_budget_is_complete_when_the_budget_ends_it() -> None:
     assert preview("A", 250, None, "cancel_taker") == (0, 0, False)
     assert preview("A", 250, None, "cancel_maker") == (2, 202, True)
     assert preview("B", 420, None, "cancel_both") == (3, 300, False)
-    assert preview("B", 420, None, "decrement") == (3, 300, False)      # prevented is not filled
+    assert preview("B", 420, None, "decrement") == (3, 300, False)  # prevented is not filled
 
 
 def test_place_matches_and_rests_what_remains() -> None:
