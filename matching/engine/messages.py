@@ -7,7 +7,7 @@ millionths, times in microseconds since 1970 UTC.
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Reason(StrEnum):
 
     text: str
 
-    def __new__(cls, value: str, text: str) -> "Reason":
+    def __new__(cls, value: str, text: str) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.text = text
@@ -334,7 +334,7 @@ AnyCommand = (
 )
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True, tag_field="event", tag=True, gc=False):
     """Something that happened. Events of one command share its sequence and time."""
 
 

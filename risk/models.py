@@ -1,0 +1,126 @@
+"""Accounts, balances and the double-entry ledger as the matching worker last committed them.
+
+Only risk/store.py writes here. The database refuses what must never be: a negative balance, an entry that is changed
+or deleted, a set of entries that does not sum to zero (migration 0002).
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from marketdata.fields import AmountField
+from marketdata.models import Asset
+from matching.engine.messages import EXTERNAL_ACCOUNT_ID, FEES_ACCOUNT_ID
+
+
+class Account(models.Model):
+    """A user's account, or one of the house's two: external (the outside world) and fees."""
+
+    id = models.IntegerField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="accounts")
+    name = models.CharField(max_length=32)
+    frozen = models.BooleanField(default=False)
+    freeze_note = models.TextField(blank=True, default="")
+    opened_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="account_user_name")]
+
+    def __str__(self) -> str:
+        return f"account {self.id}"
+
+
+class Balance(models.Model):
+    """What an account owns of an asset: available plus held."""
+
+    pk = models.CompositePrimaryKey("account_id", "asset_id")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, db_index=False)
+    available = AmountField()
+    held = AmountField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(held__gte=0), name="balance_held_not_negative"),
+            models.CheckConstraint(
+                condition=Q(available__gte=0) | Q(account_id__in=[EXTERNAL_ACCOUNT_ID, FEES_ACCOUNT_ID]),
+                name="balance_available_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"balance {self.account_id} {self.asset_id}"
+
+
+class Entry(models.Model):
+    """One line of the ledger. The entries of one sequence sum to zero per asset; append-only."""
+
+    id = models.BigIntegerField(primary_key=True)
+    sequence = models.BigIntegerField(help_text="The command that caused it.")
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    asset = models.ForeignKey(Asset, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    amount = AmountField()
+    balance = AmountField(help_text="Of the account in this asset after the entry.")
+    entry_type = models.CharField(max_length=12)
+    reference = models.BigIntegerField(help_text="Trade id or withdrawal id, 0 if neither.")
+    posted_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "id"], name="entry_account")]
+
+    def __str__(self) -> str:
+        return f"entry {self.id}"
+
+
+class Deposit(models.Model):
+    """A credit from the outside world; its id is the sequence of its command."""
+
+    id = models.BigIntegerField(primary_key=True)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT)
+    amount = AmountField()
+    reference = models.CharField(max_length=128, blank=True)
+    credited_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"deposit {self.id}"
+
+
+class Withdrawal(models.Model):
+    """An amount on its way out: pending (held), paid or refused; its id is the sequence of its request."""
+
+    id = models.BigIntegerField(primary_key=True)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT)
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT)
+    amount = AmountField()
+    destination = models.CharField(max_length=256, blank=True)
+    status = models.CharField(max_length=8)
+    note = models.TextField(blank=True)
+    requested_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["pending", "paid", "refused"]), name="withdrawal_status_known"
+            )
+        ]
+        indexes = [models.Index(fields=["id"], condition=Q(status="pending"), name="withdrawal_pending")]
+
+    def __str__(self) -> str:
+        return f"withdrawal {self.id}"
+
+
+class Limit(models.Model):
+    """What an account may do; the row without an account holds the defaults. `limits` is the message's JSON."""
+
+    account = models.OneToOneField(Account, null=True, on_delete=models.PROTECT)
+    limits = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account"], nulls_distinct=False, name="limit_one_per_account"),
+        ]
+
+    def __str__(self) -> str:
+        return f"limits of {self.account_id or 'everyone'}"
