@@ -86,10 +86,7 @@ class Cluster:
                 if self._user_lock is None:
                     self._user_lock = _open_lock_file(self.data_dir / "postgres.users.lock")
                     fcntl.flock(self._user_lock, fcntl.LOCK_SH)
-                if not self._join():
-                    self._create_files()
-                    self._launch()
-                self._create_database()
+                self._ensure_ready()
         except PermissionError as error:
             raise EmbeddedDatabaseError(
                 f"No permission for {error.filename}: {self.data_dir} belongs to another user. "
@@ -116,6 +113,23 @@ class Cluster:
             self._process.poll()  # a dead child stays visible until somebody asks for its end
         postmaster = _running_postmaster(self.pgdata)
         return None if postmaster is None else postmaster.pid
+
+    def _ensure_ready(self) -> None:
+        """Join or launch until a connection works: the server we are about to join may be dying at this moment."""
+        import psycopg
+
+        deadline = time.monotonic() + ORPHAN_SECONDS_MAX
+        while True:
+            if not self._join():
+                self._create_files()
+                self._launch()
+            try:
+                return self._create_database()
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    message = f"PostgreSQL takes no connections ({error}); see {self._log_path()}."
+                    raise EmbeddedDatabaseError(message) from error
+            time.sleep(0.1)
 
     def _join(self) -> bool:
         """Wait for a server that starts or stops; True when one is ready."""
@@ -151,7 +165,8 @@ class Cluster:
         owner.adopt(self.pgdata / "bourse.conf")
         main = self.pgdata / "postgresql.conf"
         if "include 'bourse.conf'" not in main.read_text():
-            main.write_text("include 'bourse.conf'\n\n" + main.read_text())
+            # At the end, since the last value counts and initdb has written some of its own.
+            main.write_text(main.read_text() + "\ninclude 'bourse.conf'\n")
 
     def _launch(self) -> None:
         """Run the server and wait until it takes connections, as long as crash recovery may take."""
@@ -159,7 +174,9 @@ class Cluster:
         socket_dir = _socket_dir(self.pgdata)
         if socket_dir != self.pgdata:
             owner.make_private_dir(socket_dir)
-        (self.pgdata / "postmaster.pid").unlink(missing_ok=True)  # stale: _join() found nobody behind it
+        # Both are stale, as _join() found nobody behind them, but PostgreSQL gives up if it sees their pid in use.
+        (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        (socket_dir / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
         orphan_deadline = time.monotonic() + ORPHAN_SECONDS_MAX
         while True:
             log_start = self._spawn(owner, socket_dir)

@@ -32,6 +32,7 @@ KEEP_ALIVE_SECONDS = 75
 READY_POLL_SECONDS = 0.05
 STILL_WAITING_SECONDS = 10
 REVIVE_POLL_SECONDS = 0.5
+REVIVE_PAUSE_SECONDS = 3
 
 
 class Command(BaseCommand):
@@ -138,8 +139,11 @@ def _database_kept_alive() -> Iterator[None]:
         while not stopping.wait(REVIVE_POLL_SECONDS):
             if cluster.pid() is None:
                 print("PostgreSQL has stopped: starting it again.", file=sys.stderr, flush=True)
-                with contextlib.suppress(embedded.EmbeddedDatabaseError):  # tried again at the next turn
+                try:
                     cluster.start()
+                except embedded.EmbeddedDatabaseError as error:
+                    print(f"{error} Trying again.", file=sys.stderr, flush=True)
+                    stopping.wait(REVIVE_PAUSE_SECONDS)
 
     watch = threading.Thread(target=revive, name="postgres-watch", daemon=True)
     watch.start()
