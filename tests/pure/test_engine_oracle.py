@@ -1,8 +1,7 @@
 """The engine against its naive specification: random commands that draw every field, compared in everything.
 
-The specification is oracle.py.
-After each command fills, prevented matches, what is left and the full queue of both sides must be the same, the
-preview must have said what happened, and the book's own structure must be sound.
+After each command fills, prevented matches, what is left and the full queue of both sides must be the same as in
+oracle.py, the preview must have said what happened, and the book's own structure must be sound.
 """
 
 from dataclasses import dataclass
@@ -123,7 +122,7 @@ class Run:
         taker = Order(
             id=self.next_id,
             owner=self.random.randint(1, self.owners),
-            side=side or self.random.choice(SIDES),
+            side=self.random.choice(SIDES) if side is None else side,
             price=price,
             remaining=lots * self.lot,
             self_trade_prevention=self.random.choice(PREVENTIONS),

@@ -378,9 +378,9 @@ def test_a_preview_changes_nothing_and_says_when_an_order_would_be_filled_comple
         A2 sell 3@102      ->
     """)
 
-    def preview(owner: str, quantity: int, limit: int | None, mode: str) -> tuple[int, int, bool]:
+    def preview(owner: str, quantity: int, limit: int | None, mode: str) -> engine.Preview:
         taker = Order(9, ord(owner), "buy", None, quantity, mode)  # type: ignore[arg-type]
-        return tuple(engine.preview(book, taker, limit))
+        return engine.preview(book, taker, limit)
 
     before = book.depth("sell", 9)
     assert preview("C", 9, None, "cancel_taker") == (9, 909, True)
@@ -401,9 +401,9 @@ def test_a_preview_of_a_budget_is_complete_when_the_budget_ends_it() -> None:
         B1 sell 3@101      ->
     """)
 
-    def preview(owner: str, budget: int, limit: int | None, mode: str) -> tuple[int, int, bool]:
+    def preview(owner: str, budget: int, limit: int | None, mode: str) -> engine.Preview:
         taker = Order(9, ord(owner), "buy", None, 0, mode)  # type: ignore[arg-type]
-        return tuple(engine.preview_budget(book, taker, limit, budget, 1, 1))
+        return engine.preview_budget(book, taker, limit, budget, 1, 1)
 
     assert preview("C", 250, None, "cancel_taker") == (2, 200, True)
     assert preview("C", 603, None, "cancel_taker") == (6, 603, True)
