@@ -4,6 +4,7 @@ Every process that uses it holds a shared file lock, which the kernel drops even
 starts the server or joins a running one, the last one out stops it. No process ever trusts a left-over pid file.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -248,6 +249,12 @@ class Cluster:
         except psutil.TimeoutExpired:
             process.send_signal(signal.SIGQUIT)  # gives up the checkpoint only; the next start recovers from the log
             process.wait(timeout=STOP_SECONDS_MAX)
+        if self._process is not None:
+            self._process.poll()
+        socket_dir = _socket_dir(self.pgdata)
+        if socket_dir != self.pgdata:
+            with contextlib.suppress(OSError):  # it stays if it is not empty
+                socket_dir.rmdir()
 
     def _log_path(self) -> Path:
         return self.data_dir / "postgres.log"
