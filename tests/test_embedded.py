@@ -54,7 +54,7 @@ def test_the_last_one_out_stops_it(folder: Path) -> None:
     assert second.pid() is not None
     assert ask(second, "SELECT 1") == 1
     second.close()
-    assert second.pid() is None
+    assert (first.pid(), second.pid()) == (None, None)
 
 
 def test_a_pid_file_that_names_another_living_process_is_not_believed(folder: Path) -> None:
