@@ -1,0 +1,276 @@
+"""Assets, markets, public trades and announcements, read in one SQL statement each.
+
+Everything comes back as plain frozen dataclasses that are ready to be sent: decimals and times as text. Owners of
+orders and trades are nowhere in them.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from django.db import connection
+
+from marketdata.models import Market
+from marketdata.models import Asset as AssetRow
+from marketdata.scale import decimals_of, units_from_numeric
+from marketdata.shapes import (
+    DecimalText,
+    Page,
+    TimeText,
+    amount_text,
+    optional_amount_text,
+    optional_time_text,
+    page_of,
+    rate_text,
+    time_text,
+)
+from matching.engine.messages import MarketState, Side
+
+MARKET_COLUMNS = "m.symbol, b.symbol, q.symbol, b.scale, q.scale, m.tick_size, m.lot_size"
+"""What `market_format` takes, of the tables joined by MARKET_JOIN."""
+
+
+class UnknownMarket(LookupError):
+    """No market has that symbol."""
+
+
+class UnknownAsset(LookupError):
+    """No asset has that symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarketFormat:
+    """How a market's numbers are written: scales of its assets, decimals of its tick and lot size."""
+
+    symbol: str
+    base: str
+    quote: str
+    base_scale: int
+    quote_scale: int
+    price_decimals: int
+    quantity_decimals: int
+
+    def price(self, value: Decimal) -> str:
+        """A price with the decimals of the tick size."""
+        return amount_text(value, self.quote_scale, self.price_decimals)
+
+    def quantity(self, value: Decimal) -> str:
+        """A quantity with the decimals of the lot size."""
+        return amount_text(value, self.base_scale, self.quantity_decimals)
+
+    def base_amount(self, value: Decimal) -> str:
+        """An amount of the base asset with all its decimals."""
+        return amount_text(value, self.base_scale)
+
+    def notional(self, value: Decimal) -> str:
+        """An amount of the quote asset with all its decimals."""
+        return amount_text(value, self.quote_scale)
+
+
+@lru_cache(maxsize=4096)
+def market_format(
+    symbol: str, base: str, quote: str, base_scale: int, quote_scale: int, tick_size: Decimal, lot_size: Decimal
+) -> MarketFormat:
+    """The format of a market from its MARKET_COLUMNS."""
+    tick = units_from_numeric(format(tick_size, "f"), quote_scale)
+    lot = units_from_numeric(format(lot_size, "f"), base_scale)
+    return MarketFormat(
+        symbol, base, quote, base_scale, quote_scale, decimals_of(tick, quote_scale), decimals_of(lot, base_scale)
+    )
+
+
+def market_join(*, of: str) -> str:
+    """SQL that joins the market `m`, its base `b` and its quote `q` to a table's `market_id`."""
+    return (
+        f"JOIN marketdata_market m ON m.id = {of}.market_id "
+        "JOIN marketdata_asset b ON b.id = m.base_id JOIN marketdata_asset q ON q.id = m.quote_id"
+    )
+
+
+def rows_of(*, sql: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """All rows of one SELECT with named placeholders."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, arguments)
+        return cursor.fetchall()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """Something that can be owned and traded; amounts have at most `scale` decimals."""
+
+    asset: str
+    name: str
+    scale: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketDescription:
+    """A market: its filters, circuit breaker and state. Rates are fractions (0.2 is 20 %), times in seconds.
+
+    The price band is around the last trade (before the first: the reference price); 0 is off. The breaker trips when
+    a trade would move the price by more than `breaker_move` within `breaker_window_seconds`; 0 is off.
+    """
+
+    market: str
+    base: str
+    quote: str
+    state: MarketState
+    note: str
+    reopens_at: TimeText | None
+    tick_size: DecimalText
+    lot_size: DecimalText
+    min_quantity: DecimalText
+    max_quantity: DecimalText
+    min_notional: DecimalText
+    max_notional: DecimalText
+    reference_price: DecimalText | None
+    price_band: DecimalText
+    breaker_move: DecimalText
+    breaker_window_seconds: int
+    breaker_pause_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicTrade:
+    """One match, as everyone may see it."""
+
+    id: int
+    price: DecimalText
+    quantity: DecimalText
+    taker_side: Side
+    executed_at: TimeText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicAnnouncement:
+    """What the exchange tells everyone: halts, reopenings, circuit breakers. `market` null: the whole exchange."""
+
+    id: int
+    sequence: int
+    market: str | None
+    type: str
+    text: str
+    announced_at: TimeText
+
+
+def assets() -> list[Asset]:
+    """Every asset, in the order of creation."""
+    rows = AssetRow.objects.order_by("id").values_list("symbol", "name", "scale")
+    return [Asset(asset=symbol, name=name, scale=scale) for symbol, name, scale in rows]
+
+
+def asset_scale(*, asset: str) -> tuple[int, int]:
+    """(id, scale) of the asset with that symbol. Raises UnknownAsset."""
+    row = AssetRow.objects.filter(symbol=asset).values_list("id", "scale").first()
+    if row is None:
+        raise UnknownAsset(asset)
+    return row
+
+
+def markets() -> list[MarketDescription]:
+    """Every market, in the order of creation."""
+    found = Market.objects.select_related("base", "quote").order_by("id")
+    return [_described(market) for market in found]
+
+
+def market(*, symbol: str) -> MarketDescription:
+    """One market. Raises UnknownMarket."""
+    found = Market.objects.select_related("base", "quote").filter(symbol=symbol).first()
+    if found is None:
+        raise UnknownMarket(symbol)
+    return _described(found)
+
+
+def require_market(*, symbol: str) -> None:
+    """Raises UnknownMarket unless there is such a market."""
+    if not Market.objects.filter(symbol=symbol).exists():
+        raise UnknownMarket(symbol)
+
+
+def require_asset(*, symbol: str) -> None:
+    """Raises UnknownAsset unless there is such an asset."""
+    if not AssetRow.objects.filter(symbol=symbol).exists():
+        raise UnknownAsset(symbol)
+
+
+def trades(*, market: str, limit: int, before: int | None = None) -> Page[PublicTrade]:
+    """A market's trades, newest first, those with an id below `before`. Raises UnknownMarket."""
+    sql = f"""
+        SELECT t.id, t.price, t.quantity, t.taker_side, t.executed_at, {MARKET_COLUMNS}
+        FROM (
+            SELECT * FROM marketdata_trade
+            WHERE market_id = (SELECT id FROM marketdata_market WHERE symbol = %(market)s) {_BEFORE if before else ""}
+            ORDER BY id DESC LIMIT %(limit)s + 1
+        ) t {market_join(of="t")} ORDER BY t.id DESC
+    """
+    rows = rows_of(sql=sql, arguments={"market": market, "limit": limit, "before": before})
+    if not rows:
+        require_market(symbol=market)
+    found = []
+    for id_, price, quantity, taker_side, executed_at, *columns in rows:
+        style = market_format(*columns)
+        found.append(
+            PublicTrade(
+                id=id_,
+                price=style.price(price),
+                quantity=style.quantity(quantity),
+                taker_side=taker_side,
+                executed_at=time_text(executed_at),
+            )
+        )
+    return page_of(rows=found, ids=[trade.id for trade in found], limit=limit)
+
+
+def announcements(*, limit: int, before: int | None = None) -> Page[PublicAnnouncement]:
+    """Announcements, newest first, those with an id below `before`."""
+    sql = f"""
+        SELECT a.id, a.sequence, m.symbol, a.announcement_type, a.text, a.announced_at
+        FROM (
+            SELECT * FROM notifications_announcement WHERE true {_BEFORE if before else ""}
+            ORDER BY id DESC LIMIT %(limit)s + 1
+        ) a LEFT JOIN marketdata_market m ON m.id = a.market_id ORDER BY a.id DESC
+    """
+    found = [
+        PublicAnnouncement(
+            id=id_, sequence=sequence, market=symbol, type=kind, text=text, announced_at=time_text(announced_at)
+        )
+        for id_, sequence, symbol, kind, text, announced_at in rows_of(
+            sql=sql, arguments={"limit": limit, "before": before}
+        )
+    ]
+    return page_of(rows=found, ids=[row.id for row in found], limit=limit)
+
+
+_BEFORE = "AND id < %(before)s"
+
+
+def _described(market: Market) -> MarketDescription:
+    style = market_format(
+        market.symbol,
+        market.base.symbol,
+        market.quote.symbol,
+        market.base.scale,
+        market.quote.scale,
+        market.tick_size,
+        market.lot_size,
+    )
+    return MarketDescription(
+        market=market.symbol,
+        base=style.base,
+        quote=style.quote,
+        state=market.state,  # type: ignore[arg-type]
+        note=market.note,
+        reopens_at=optional_time_text(market.reopens_at),
+        tick_size=style.price(market.tick_size),
+        lot_size=style.quantity(market.lot_size),
+        min_quantity=style.quantity(market.min_quantity),
+        max_quantity=style.quantity(market.max_quantity),
+        min_notional=style.notional(market.min_notional),
+        max_notional=style.notional(market.max_notional),
+        reference_price=optional_amount_text(market.reference_price, style.quote_scale, style.price_decimals),
+        price_band=rate_text(market.price_band),
+        breaker_move=rate_text(market.breaker_move),
+        breaker_window_seconds=market.breaker_window,
+        breaker_pause_seconds=market.breaker_pause,
+    )

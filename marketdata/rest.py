@@ -1,0 +1,191 @@
+"""What the REST views of every app share: strict parameters and bodies, named errors, and their documentation.
+
+Parameters and bodies are msgspec structs, answers are dataclasses: each type is the only description of its part of
+the API, checked when it comes in and rendered into the OpenAPI document by trading/api/schema.py.
+"""
+
+import re
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+T = TypeVar("T")
+View = TypeVar("View", bound=Callable[..., Any])
+
+_WHOLE_NUMBER = re.compile(r"(0|[1-9][0-9]{0,18})", re.ASCII)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+_PATH = re.compile(r"^(?P<text>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
+
+
+class ApiError(APIException):
+    """An answer other than success: HTTP status, stable code, text for people, and the field or parameter it is about.
+
+    `headers` go into the answer, for instance Retry-After.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, status_code: int, field: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message, code)
+        self.status_code = status_code
+        self.code = code
+        self.message = message
+        self.field = field
+        self.headers = headers or {}
+
+
+class Error(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong: a stable code for programs, a message for people, the field it is about."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """Every answer other than success."""
+
+    error: Error
+
+
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No query parameters."""
+
+
+def not_found(code: str, message: str, *, field: str | None = None) -> ApiError:
+    """404: it does not exist, or is not the caller's to see."""
+    return ApiError(code, message, status_code=status.HTTP_404_NOT_FOUND, field=field)
+
+
+def query(request: Request, parameters: type[T]) -> T:
+    """The query parameters as a struct. Raises ApiError 400 naming an unknown, repeated or invalid parameter."""
+    hints = typing.get_type_hints(parameters)
+    values: dict[str, object] = {}
+    for name, given in request.query_params.lists():
+        if len(given) > 1:
+            raise _bad_request("invalid_parameter", "The parameter is given more than once.", name)
+        whole = _takes_whole_number(hints.get(name)) and _WHOLE_NUMBER.fullmatch(given[0])
+        values[name] = int(given[0]) if whole else given[0]
+    try:
+        return msgspec.convert(values, parameters)
+    except msgspec.ValidationError as error:
+        raise _refused(error, "parameter") from None
+
+
+def body(request: Request, fields: type[T]) -> T:
+    """The JSON body as a struct. Raises ApiError: 415 if it is no JSON, 400 naming what is malformed or unknown."""
+    content_type = request.content_type.partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise ApiError(
+            "unsupported_media_type",
+            "Send JSON: Content-Type: application/json.",
+            status_code=status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+        )
+    try:
+        return msgspec.json.decode(request._request.body, type=fields)
+    except msgspec.ValidationError as error:
+        raise _refused(error, "field") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _bad_request("malformed_json", "The body is not valid JSON.", None) from None
+
+
+def account_of(request: Request) -> int:
+    """The id of the account the caller acts for (the authentication classes put it there)."""
+    return int(request.auth.account_id)  # type: ignore[union-attr]
+
+
+def documented(
+    *,
+    summary: str,
+    returns: Any,
+    status_code: int = 200,
+    parameters: type = NoParameters,
+    path: Iterable[OpenApiParameter] = (),
+    takes: type | None = None,
+    refuses: Iterable[int] = (),
+    public: bool = False,
+    tag: str,
+) -> Callable[[View], View]:
+    """Describe a view's method in the OpenAPI document. `refuses`: the statuses that only some endpoints answer."""
+    always = (400, 429, 503) if public else (400, 401, 403, 429, 503)
+    errors = sorted({*always, *refuses})
+    described = [*path, *_parameters(parameters)]
+    answers: dict[int, OpenApiResponse] = {
+        status_code: OpenApiResponse(schema_of(returns) if returns else None, description="Success.")
+    }
+    answers |= {error: OpenApiResponse(schema_of(ErrorAnswer), description=ERROR_MEANINGS[error]) for error in errors}
+    return extend_schema(
+        summary=summary,
+        parameters=described,
+        request=schema_of(takes) if takes else None,
+        responses=answers,
+        auth=[] if public else None,
+        tags=[tag],
+    )
+
+
+ERROR_MEANINGS = {
+    400: "The request is malformed: an unknown or invalid parameter, header or body.",
+    401: "Nobody is signed in, or the signature is wrong.",
+    403: "The caller may not do this.",
+    404: "It does not exist, or is not the caller's.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "The exchange refused; the code is the reason.",
+    429: "Too many requests; Retry-After says when to try again.",
+    503: "The database or the matching worker does not answer at the moment.",
+}
+
+_described: list[Any] = []
+
+
+def schema_of(described: Any) -> dict[str, Any]:
+    """A schema that refers to the type's component; `components` collects them."""
+    _described.append(described)
+    (schema,), _ = msgspec.json.schema_components([described], ref_template="#/components/schemas/{name}")
+    return schema
+
+
+def components() -> dict[str, Any]:
+    """The schemas of every type that a documented view takes or returns, by name."""
+    _, schemas = msgspec.json.schema_components(_described, ref_template="#/components/schemas/{name}")
+    return schemas
+
+
+def _parameters(described: type) -> list[OpenApiParameter]:
+    _, schemas = msgspec.json.schema_components([described], ref_template="#/components/schemas/{name}")
+    found = []
+    for name, schema in schemas[described.__name__]["properties"].items():
+        choices = [choice for choice in schema.get("anyOf", [schema]) if choice.get("type") != "null"]
+        assert len(choices) == 1, f"{described.__name__}.{name}: a parameter has one type"
+        shown = {key: value for key, value in choices[0].items() if key != "description"}
+        if schema.get("default") is not None:
+            shown["default"] = schema["default"]
+        found.append(OpenApiParameter(name, shown, description=choices[0].get("description", "")))
+    return found
+
+
+def _takes_whole_number(hint: Any) -> bool:
+    return hint is int or int in typing.get_args(hint)
+
+
+def _bad_request(code: str, message: str, field: str | None) -> ApiError:
+    return ApiError(code, message, status_code=status.HTTP_400_BAD_REQUEST, field=field)
+
+
+def _refused(error: msgspec.ValidationError, part: str) -> ApiError:
+    text = str(error)
+    if unknown := _UNKNOWN.fullmatch(text):
+        return _bad_request(f"unknown_{part}", f"There is no such {part}.", unknown["field"][:64])
+    if missing := _MISSING.fullmatch(text):
+        return _bad_request(f"missing_{part}", f"This {part} is required.", missing["field"])
+    if located := _PATH.fullmatch(text):
+        return _bad_request(f"invalid_{part}", located["text"], located["field"])
+    return _bad_request(f"invalid_{part}", text, None)

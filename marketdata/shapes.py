@@ -1,0 +1,80 @@
+"""How values look in every JSON answer: decimals as text, times in ISO 8601, lists in pages.
+
+The dataclasses that queries return use these types, so they describe themselves: the OpenAPI document is generated
+from them, and what is described is what is sent.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Generic, TypeVar
+
+from msgspec import Meta
+
+from marketdata.scale import text_from_units, units_from_numeric
+
+ID_MAX = 2**63 - 1
+LIMIT_MAX = 500
+LIMIT_DEFAULT = 100
+
+DecimalText = Annotated[
+    str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="An exact decimal number as text.", examples=["0.015"])
+]
+TimeText = Annotated[
+    str,
+    Meta(
+        description="ISO 8601, UTC, microseconds.",
+        examples=["2026-01-31T12:00:00.000000Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+Id = Annotated[int, Meta(ge=1, le=ID_MAX)]
+Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many at most.")]
+Cursor = Annotated[
+    str,
+    Meta(pattern=r"^[1-9][0-9]{0,18}$", description="Where to go on: `next` of the page before.", examples=["10000"]),
+]
+AssetSymbol = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,16}$", description="An asset.", examples=["BTC"])]
+MarketSymbol = Annotated[
+    str, Meta(pattern=r"^[A-Z0-9]{1,16}-[A-Z0-9]{1,16}$", description="A market.", examples=["BTC-USDT"])
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some results, newest first, and the cursor of those after them (null: there are no more)."""
+
+    results: list[T]
+    next: str | None
+
+
+def page_of(*, rows: list[T], ids: list[int], limit: int) -> Page[T]:
+    """The page of `limit` rows out of up to `limit` + 1 rows read; `ids` are theirs, the last one shown is the cursor."""
+    return Page(rows[:limit], str(ids[limit - 1]) if len(rows) > limit else None)
+
+
+def amount_text(value: Decimal, scale: int, decimals: int | None = None) -> str:
+    """A NUMERIC in human units as text with `decimals` decimals (default: all `scale`; more where that would round)."""
+    return text_from_units(units_from_numeric(format(value, "f"), scale), scale, decimals)
+
+
+def optional_amount_text(value: Decimal | None, scale: int, decimals: int | None = None) -> str | None:
+    """As `amount_text`; None stays None."""
+    return None if value is None else amount_text(value, scale, decimals)
+
+
+def time_text(moment: datetime) -> str:
+    """A moment in UTC with microseconds, however round it is."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def optional_time_text(moment: datetime | None) -> str | None:
+    """As `time_text`; None stays None."""
+    return None if moment is None else time_text(moment)
+
+
+def rate_text(millionths: int) -> str:
+    """A rate as a fraction: 1,500 millionths (0.15 %) are "0.0015"."""
+    return text_from_units(millionths, 6, 0)
