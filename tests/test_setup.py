@@ -11,9 +11,11 @@ import httpx
 import psutil
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 from tests.harness import ServerProcess, clean_env, free_port
 from trading import environment, settings
+from trading.models import User
 
 PRODUCTION = {
     "BOURSE_ENV": "production",
@@ -109,6 +111,15 @@ def test_the_env_file_gives_what_the_environment_does_not(tmp_path: Path, monkey
     file.write_text("no assignment\n")
     with pytest.raises(ImproperlyConfigured, match="line 1: expected NAME=value"):
         environment.load_env_file(path=file)
+
+
+@pytest.mark.django_db
+def test_tests_have_a_database_of_their_own_and_passwords_are_hashed_with_argon2() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_database()")
+        assert cursor.fetchone()[0].startswith("test_")
+    assert not connection.settings_dict["HOST"].startswith(str(settings.DATA_DIR))
+    assert User.objects.create_user("dora", password="a good one").password.startswith("argon2$")
 
 
 def test_a_ready_server_says_so_at_readyz_and_on_its_output(server: ServerProcess) -> None:
