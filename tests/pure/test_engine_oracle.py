@@ -28,7 +28,7 @@ MARKETS = [  # (tick, lot, base unit): tick x lot is a whole number of quote uni
 ]
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """An engine book and a naive book that are given the same commands."""
 
