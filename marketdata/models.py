@@ -1,5 +1,6 @@
 """Assets, markets and trades as the matching worker last committed them. Only marketdata/store.py writes here."""
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 
@@ -42,7 +43,7 @@ class Market(models.Model):
     state = models.CharField(max_length=12)
     note = models.TextField(blank=True)
     reopens_at = models.DateTimeField(null=True)
-    breaker_since = models.DateTimeField()
+    breaker_since = models.BigIntegerField(help_text="The breaker looks only at trades of later sequences.")
     changed_at = models.DateTimeField()
 
     class Meta:
@@ -81,6 +82,7 @@ class Trade(models.Model):
             models.Index(fields=["market", "id"], name="trade_market"),
             models.Index(fields=["maker_account_id", "id"], name="trade_maker_account"),
             models.Index(fields=["taker_account_id", "id"], name="trade_taker_account"),
+            BrinIndex(fields=["executed_at"], name="trade_executed_at", autosummarize=True, pages_per_range=32),
         ]
         constraints = [models.CheckConstraint(condition=Q(price__gt=0, quantity__gt=0), name="trade_positive")]
 

@@ -4,17 +4,22 @@ A row is written in the transaction of whatever caused it and marked done in the
 it, so it is executed exactly once, whichever process filed it. A trigger notifies the worker.
 """
 
+import threading
 import time
+from typing import Any
 
 import msgspec
+import psycopg
 from django.db import connection
 
 from matching.engine.messages import AnyCommand, AnyEvent, CommandRefused, OrderRejected, Reason
+from matching.lanes import InProcessLane
 from matching.models import InboxCommand
 
 CHANNEL = "bourse_inbox"
 """The NOTIFY channel that wakes the worker (migration 0002 has the trigger)."""
 
+LISTEN_SECONDS = 0.25
 POLL_SECONDS_MIN = 0.005
 POLL_SECONDS_MAX = 0.1
 
@@ -93,3 +98,35 @@ def wait_for(*, inbox_id: int, timeout: float = 10.0) -> Done:
 def execute(*, command: AnyCommand, actor: str, timeout: float = 10.0) -> Done:
     """File a command and wait for its answer; not for use inside a transaction. Raises as `wait_for`."""
     return wait_for(inbox_id=file_command(command=command, actor=actor), timeout=timeout)
+
+
+class InboxListener:
+    """Listens, on a connection of its own, for commands being filed, and wakes the worker's lane.
+
+    `news` is set whenever the inbox deserves a look: after a notification, and once a second in any case.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], lane: InProcessLane) -> None:
+        self.news = threading.Event()
+        self.news.set()
+        self._connection = connection
+        self._lane = lane
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="inbox-listener", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; the thread ends within a poll."""
+        self._closing.set()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        try:
+            self._connection.execute(f"LISTEN {CHANNEL}")
+            while not self._closing.is_set():
+                for _ in self._connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                    self._lane.wake()
+                self.news.set()
+        except psycopg.Error:
+            while not self._closing.wait(LISTEN_SECONDS):  # only this connection is gone, or the session ends soon
+                self.news.set()

@@ -30,6 +30,10 @@ class OutcomeUnknown(LaneError):
     """The commit failed while this command was in it: it may or may not have happened. Ask by client order id."""
 
 
+class CommandFailed(LaneError):
+    """A fault of ours kept this command from being executed. It changed nothing."""
+
+
 class Reply(msgspec.Struct, frozen=True, gc=False):
     """What became of one command, durable: its place in the journal, its time (microseconds) and its events."""
 
@@ -50,7 +54,10 @@ class Request:
     __slots__ = ("commands", "future", "loop")
 
     def __init__(
-        self, commands: Sequence[AnyCommand] | Preview, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[object]"
+        self,
+        commands: Sequence[AnyCommand] | Preview,
+        loop: asyncio.AbstractEventLoop,
+        future: "asyncio.Future[object]",
     ) -> None:
         self.commands = commands
         self.loop = loop

@@ -1,0 +1,183 @@
+"""The SQL that writes and reads the tables of marketdata: assets, markets, trades.
+
+`*_statement(s)` turn events into statements for the batch's transaction; `load_*` give them back as events. Amounts
+are units inside; the scales come from the assets (`Scales`).
+"""
+
+from typing import Any
+
+import psycopg
+
+from marketdata import arrays
+from marketdata.scale import numeric_suffix
+from matching.engine.messages import AssetCreated, MarketChanged, MarketParameters, TradeExecuted
+
+Statement = tuple[str, list[Any]]
+"""SQL and its parameters."""
+
+EPOCH = "('epoch'::timestamptz + %s * interval '1 microsecond')"
+"""SQL for a time in microseconds since 1970."""
+
+
+class Scales:
+    """The suffixes that turn units into NUMERIC literals, per asset and per market; kept up to date by events."""
+
+    def __init__(self) -> None:
+        self.assets: dict[int, str] = {}
+        self.markets: dict[int, tuple[str, str]] = {}
+        self.quote_scales: dict[int, int] = {}
+        self._asset_scales: dict[int, int] = {}
+
+    def learn(self, event: AssetCreated | MarketChanged) -> None:
+        """An asset or a market has come; markets have (base, quote) suffixes, prices the quote's."""
+        if isinstance(event, AssetCreated):
+            self.assets[event.asset_id] = numeric_suffix(event.scale)
+            self._asset_scales[event.asset_id] = event.scale
+        else:
+            self.markets[event.market_id] = (self.assets[event.base_asset_id], self.assets[event.quote_asset_id])
+            self.quote_scales[event.market_id] = self._asset_scales[event.quote_asset_id]
+
+
+INSERT_TRADES = """
+INSERT INTO marketdata_trade (id, sequence, market_id, price, quantity, notional, taker_side, maker_order_id,
+    taker_order_id, maker_account_id, taker_account_id, maker_fee, taker_fee, executed_at)
+SELECT t.*, ('epoch'::timestamptz + %s * interval '1 microsecond') FROM unnest(%s::bigint[], %s::bigint[], %s::int[],
+    %s::numeric[], %s::numeric[], %s::numeric[], %s::text[], %s::bigint[], %s::bigint[], %s::int[], %s::int[],
+    %s::numeric[], %s::numeric[]) AS t
+"""
+
+
+def trades_statement(trades: list[TradeExecuted], scales: Scales, now: int) -> Statement:
+    """Insert the trades of one batch, all executed at `now`."""
+    base = [scales.markets[trade.market_id][0] for trade in trades]
+    quote = [scales.markets[trade.market_id][1] for trade in trades]
+    return INSERT_TRADES, [
+        now,
+        arrays.numbers([trade.id for trade in trades]),
+        arrays.numbers([trade.sequence for trade in trades]),
+        arrays.numbers([trade.market_id for trade in trades]),
+        arrays.numbers([f"{trade.price}{q}" for trade, q in zip(trades, quote, strict=True)]),
+        arrays.numbers([f"{trade.quantity}{b}" for trade, b in zip(trades, base, strict=True)]),
+        arrays.numbers([f"{trade.notional}{q}" for trade, q in zip(trades, quote, strict=True)]),
+        arrays.words([trade.taker_side for trade in trades]),
+        arrays.numbers([trade.maker_order_id for trade in trades]),
+        arrays.numbers([trade.taker_order_id for trade in trades]),
+        arrays.numbers([trade.maker_account_id for trade in trades]),
+        arrays.numbers([trade.taker_account_id for trade in trades]),
+        arrays.numbers(
+            [
+                f"{trade.maker_fee}{q if trade.taker_side == 'buy' else b}"
+                for trade, b, q in zip(trades, base, quote, strict=True)
+            ]
+        ),
+        arrays.numbers(
+            [
+                f"{trade.taker_fee}{b if trade.taker_side == 'buy' else q}"
+                for trade, b, q in zip(trades, base, quote, strict=True)
+            ]
+        ),
+    ]
+
+
+def asset_statement(event: AssetCreated) -> Statement:
+    """Insert an asset."""
+    return (
+        "INSERT INTO marketdata_asset (id, symbol, name, scale) VALUES (%s, %s, %s, %s)",
+        [event.asset_id, event.symbol, event.name, event.scale],
+    )
+
+
+MARKET_COLUMNS = (
+    "symbol", "base_id", "quote_id", "tick_size", "lot_size", "min_quantity", "max_quantity", "min_notional",
+    "max_notional", "reference_price", "price_band", "breaker_move", "breaker_window", "breaker_pause", "state", "note",
+)  # fmt: skip
+
+UPSERT_MARKET = f"""
+INSERT INTO marketdata_market (id, {", ".join(MARKET_COLUMNS)}, breaker_since, reopens_at, changed_at)
+VALUES (%s, {", ".join(["%s"] * len(MARKET_COLUMNS))}, %s, {EPOCH}, {EPOCH})
+ON CONFLICT (id) DO UPDATE SET
+{", ".join(f"{name} = excluded.{name}" for name in (*MARKET_COLUMNS, "breaker_since", "reopens_at", "changed_at"))}
+"""
+
+
+def market_statement(event: MarketChanged, scales: Scales) -> Statement:
+    """Insert a market or bring it up to date."""
+    base, quote = scales.markets[event.market_id]
+    p = event.parameters
+    return UPSERT_MARKET, [
+        event.market_id,
+        event.symbol,
+        event.base_asset_id,
+        event.quote_asset_id,
+        f"{p.tick_size}{quote}",
+        f"{p.lot_size}{base}",
+        f"{p.min_quantity}{base}",
+        f"{p.max_quantity}{base}",
+        f"{p.min_notional}{quote}",
+        f"{p.max_notional}{quote}",
+        None if p.reference_price is None else f"{p.reference_price}{quote}",
+        p.price_band,
+        p.breaker_move,
+        p.breaker_window,
+        p.breaker_pause,
+        event.state,
+        event.note,
+        event.breaker_since,
+        event.reopens_at,
+        event.changed_at,
+    ]
+
+
+def load_assets(connection: psycopg.Connection[Any]) -> list[AssetCreated]:
+    """Every asset."""
+    rows = connection.execute("SELECT id, symbol, name, scale FROM marketdata_asset ORDER BY id")
+    return [AssetCreated(*row) for row in rows]
+
+
+MICROSECONDS = "(extract(epoch from {}) * 1000000)::bigint"
+
+
+def microseconds(column: str) -> str:
+    """SQL for a time column as microseconds since 1970."""
+    return MICROSECONDS.format(column)
+
+
+def load_markets(connection: psycopg.Connection[Any]) -> list[MarketChanged]:
+    """Every market as it stands. The connection reads NUMERIC as whole numbers of units."""
+    rows = connection.execute(
+        f"""SELECT m.id, m.symbol, m.base_id, m.quote_id,
+        trunc(tick_size * q.unit), trunc(lot_size * b.unit), trunc(min_quantity * b.unit), trunc(max_quantity * b.unit),
+        trunc(min_notional * q.unit), trunc(max_notional * q.unit), trunc(reference_price * q.unit),
+        price_band, breaker_move, breaker_window, breaker_pause, state, note,
+        {microseconds("reopens_at")}, breaker_since, {microseconds("changed_at")}
+        FROM marketdata_market m JOIN {ASSET_UNITS} b ON b.id = m.base_id JOIN {ASSET_UNITS} q ON q.id = m.quote_id
+        ORDER BY m.id"""
+    )
+    return [MarketChanged(*row[:4], MarketParameters(*row[4:15]), *row[15:]) for row in rows]
+
+
+ASSET_UNITS = "(SELECT id, ('1e' || scale)::numeric AS unit FROM marketdata_asset)"
+"""SQL for a table of assets with the number of units in a whole one."""
+
+
+def load_last_prices(connection: psycopg.Connection[Any]) -> dict[int, int]:
+    """The last trade price of every market that has traded, in quote units."""
+    rows = connection.execute(
+        f"""SELECT m.id, (SELECT trunc(t.price * q.unit) FROM marketdata_trade t
+            WHERE t.market_id = m.id ORDER BY t.id DESC LIMIT 1)
+        FROM marketdata_market m JOIN {ASSET_UNITS} q ON q.id = m.quote_id"""
+    )
+    return {market_id: price for market_id, price in rows if price is not None}
+
+
+def load_breaker_points(connection: psycopg.Connection[Any], market: MarketChanged, now: int) -> list[tuple[int, int]]:
+    """The lowest and highest trade price of every second within the market's breaker window, as (second, price)."""
+    oldest = (now // 1_000_000 - market.parameters.breaker_window) * 1_000_000
+    rows = connection.execute(
+        f"""SELECT second, trunc(min(price) * q.unit), trunc(max(price) * q.unit)
+        FROM (SELECT floor(extract(epoch from executed_at))::bigint AS second, price FROM marketdata_trade
+            WHERE market_id = %s AND sequence > %s AND executed_at >= {EPOCH}) recent, {ASSET_UNITS} q
+        WHERE q.id = %s GROUP BY second, q.unit ORDER BY second""",
+        [market.market_id, market.breaker_since, oldest, market.quote_asset_id],
+    )
+    return [(second, price) for second, low, high in rows for price in (low, high)]

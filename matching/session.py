@@ -1,0 +1,224 @@
+"""One life of the worker's memory: take, apply, commit, reply, over and over until the stop or the first failure.
+
+One thread takes and applies, another commits and replies: while a batch is on its way to the disk the next is applied,
+and each reply waits for its own commit. A session never recovers; the worker starts another one from the database.
+"""
+
+import gc
+import logging
+import threading
+import time
+from queue import Empty, Queue
+from typing import NamedTuple
+
+import psycopg
+from django.conf import settings
+
+from matching import store
+from matching.engine.messages import AnyCommand, PlaceOrder
+from matching.exchange import Exchange
+from matching.lanes import (
+    Answer,
+    CommandFailed,
+    InProcessLane,
+    OutcomeUnknown,
+    Preview,
+    Reply,
+    Request,
+    WorkerUnavailable,
+    answer,
+)
+from matching.snapshot import restore
+from orders import store as orders_store
+
+logger = logging.getLogger(__name__)
+
+TAKE_SECONDS = 0.25
+HEARTBEAT_SECONDS = 1.0
+INBOX_COMMANDS_MAX = 500
+GC_THRESHOLDS = (50_000, 20, 50)
+"""The worker makes hardly any cycles; the default thresholds would scan its many live orders far too often."""
+
+
+class _Job(NamedTuple):
+    """A batch on its way to the database, with everyone who waits for it."""
+
+    statements: list[store.Statement]
+    answers: list[tuple[Request, Answer]]
+    inbox_ids: list[int]
+
+
+class Session:
+    """The exchange in memory, from loading it to the end of the session.
+
+    `careful_commands`: how many more commands are taken one by one, because a batch failed by a fault of ours.
+    `culprit`: the filed command that failed alone, to be put aside.
+    """
+
+    def __init__(
+        self, committing: store.Connection, reading: store.Connection, lane: InProcessLane, careful_commands: int
+    ) -> None:
+        began = time.monotonic()
+        snapshot = store.load(committing)
+        self.exchange = Exchange(restore(snapshot))
+        self.careful_commands = careful_commands
+        self.culprit: int | None = None
+        self._scales = store.load_scales(snapshot)
+        self._committing = committing
+        self._reading = reading
+        self._lane = lane
+        self._in_flight: set[int] = set()
+        self._failure: Exception | None = None
+        self._jobs: Queue[_Job | None] = Queue(maxsize=1)
+        del snapshot
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        state = self.exchange.state
+        logger.info(
+            "The matching worker leads at sequence %d: %d open orders, %d accounts, loaded in %.2f s",
+            state.sequence, len(state.orders), len(state.accounts), time.monotonic() - began,
+        )  # fmt: skip
+        self._committer = threading.Thread(target=self._commit_all, name="matching-committer", daemon=True)
+        self._committer.start()
+
+    def serve(self, stop: threading.Event, inbox_news: threading.Event) -> None:
+        """The flow: take, apply, hand over to commit and reply. Returns at the stop or when a commit has failed."""
+        while not stop.is_set() and self._failure is None:
+            limit = 1 if self.careful_commands else settings.BATCH_COMMANDS_MAX
+            filed = self._take_inbox(limit, inbox_news)
+            requests = self._take_requests(limit, filed)
+            job = self._apply(filed, requests)
+            if job is not None:
+                self._jobs.put(job)
+
+    def close(self) -> None:
+        """Finish the commits under way and end the committer."""
+        self._jobs.put(None)
+        self._committer.join()
+
+    def raise_failure(self) -> None:
+        """Raise what ended the session, if it was not the stop."""
+        if self._failure is not None:
+            raise self._failure
+
+    # ------------------------------------------------------------------------------------------ take
+
+    def _take_inbox(self, limit: int, news: threading.Event) -> list[tuple[int, AnyCommand]]:
+        if not news.is_set():
+            return []
+        news.clear()
+        found = store.take_inbox(self._reading, limit=min(limit, INBOX_COMMANDS_MAX), excluded=set(self._in_flight))
+        if found:
+            news.set()  # there may be more
+        return found
+
+    def _take_requests(self, limit: int, filed: list[tuple[int, AnyCommand]]) -> list[Request]:
+        if filed:
+            return [] if self.careful_commands else self._lane.take(limit=limit, timeout=0)
+        return self._lane.take(limit=limit, timeout=TAKE_SECONDS)
+
+    def _find_client_orders(self, filed: list[tuple[int, AnyCommand]], requests: list[Request]) -> None:
+        """Ask the database for client order ids that memory does not know: it remembers all orders ever."""
+        known = self.exchange.state.client_orders
+        commands = [command for _, command in filed]
+        for request in requests:
+            commands += [request.commands.command] if isinstance(request.commands, Preview) else request.commands
+        unknown = [
+            (command.account_id, command.client_order_id)
+            for command in commands
+            if type(command) is PlaceOrder
+            and command.client_order_id is not None
+            and (command.account_id, command.client_order_id) not in known
+        ]
+        if unknown:
+            known.update(orders_store.find_client_orders(self._reading, unknown))
+
+    # ------------------------------------------------------------------------------------------ apply
+
+    def _apply(self, filed: list[tuple[int, AnyCommand]], requests: list[Request]) -> _Job | None:
+        """Apply filed commands, due timers and requests in this order, as one batch with one time."""
+        state = self.exchange.state
+        now = max(time.time_ns() // 1000, state.now)
+        batch = store.Batch(state.sequence + 1, now)
+        answers: list[tuple[Request, Answer]] = []
+        try:
+            self._find_client_orders(filed, requests)
+            for inbox_id, command in filed:
+                batch.add(command, self.exchange.apply(command, now), inbox_id)
+            for timer in self.exchange.due_timers(now):
+                batch.add(timer, self.exchange.apply(timer, now))
+            for request in requests:
+                answers.append((request, self._answer(request, batch, now)))
+        except Exception:
+            self._spoiled(filed, requests)
+            raise
+        state.forget_old_client_orders()
+        if not batch.commands:
+            answer(answers)
+            return None
+        self._in_flight.update(batch.inbox)
+        self.careful_commands = max(0, self.careful_commands - len(batch.commands))
+        return _Job(store.encode(batch, state, self._scales), answers, list(batch.inbox))
+
+    def _answer(self, request: Request, batch: store.Batch, now: int) -> Answer:
+        if isinstance(request.commands, Preview):
+            return self.exchange.preview(request.commands.command, now)
+        replies: list[Reply] = []
+        for command in request.commands:
+            events = self.exchange.apply(command, now)
+            batch.add(command, events)
+            replies.append(Reply(self.exchange.state.sequence, now, events))
+        return replies
+
+    def _spoiled(self, filed: list[tuple[int, AnyCommand]], requests: list[Request]) -> None:
+        """A fault of ours hit this batch: nothing of it was committed. Name the culprit if it was alone."""
+        alone = len(filed) + len(requests) == 1
+        if alone and filed:
+            self.culprit = filed[0][0]
+        answer([(request, CommandFailed() if alone else WorkerUnavailable()) for request in requests])
+
+    # ------------------------------------------------------------------------------------------ commit and reply
+
+    def _commit_all(self) -> None:
+        """The committer's thread: one transaction a batch, then its replies. After a failure it only turns away."""
+        while True:
+            try:
+                job = self._jobs.get(timeout=HEARTBEAT_SECONDS)
+            except Empty:
+                self._heartbeat()
+                continue
+            if job is None:
+                return
+            if self._failure is not None:
+                answer([(request, WorkerUnavailable()) for request, _ in job.answers])
+                continue
+            try:
+                store.commit(self._committing, job.statements)
+            except Exception as error:
+                self._commit_failed(job, error)
+                continue
+            self._in_flight.difference_update(job.inbox_ids)
+            answer(job.answers)
+
+    def _heartbeat(self) -> None:
+        """Notice a lost connection, and with it a lost lock, while there is nothing to commit."""
+        if self._failure is None:
+            try:
+                self._committing.execute("SELECT 1")
+            except psycopg.Error as error:
+                self._fail(error)
+
+    def _commit_failed(self, job: _Job, error: Exception) -> None:
+        """Nobody is told that a batch holds when its commit failed. Only a lost connection leaves it open."""
+        lost = isinstance(error, psycopg.OperationalError)
+        alone = len(job.answers) + len(job.inbox_ids) == 1
+        if not lost and alone and job.inbox_ids:
+            self.culprit = job.inbox_ids[0]
+        reason = OutcomeUnknown if lost else CommandFailed if alone else WorkerUnavailable
+        answer([(request, reason()) for request, _ in job.answers])
+        self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._lane.wake()

@@ -1,0 +1,315 @@
+"""One batch, one transaction: what a batch did, written by the stores of the apps in a single pipelined commit.
+
+`encode` folds a batch's commands and events into statements (an order changed five times is written once), `commit`
+sends them in one round trip, `load` reads the whole state back as a Snapshot. In PostgreSQL's pipeline mode everything
+up to the sync is one implicit transaction: all of it is durable, or none.
+"""
+
+from typing import Any
+
+import msgspec
+import psycopg
+from django.db import connections
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+
+from fees import store as fees_store
+from fees.schedule import MICROSECONDS_PER_DAY
+from marketdata import arrays
+from marketdata import store as marketdata_store
+from marketdata.store import EPOCH, Scales, Statement, microseconds
+from matching.announcements import breaker_text, exchange_text, market_text
+from matching.engine import messages
+from matching.engine.messages import AnyCommand, AnyEvent, OrderState, OrderUpdated
+from matching.snapshot import Snapshot
+from matching.state import State
+from notifications import store as notifications_store
+from orders import store as orders_store
+from risk import store as risk_store
+from risk.breakers import SECOND
+
+Connection = psycopg.Connection[Any]
+
+INSERT_JOURNAL = f"""
+INSERT INTO matching_journalentry (sequence, received_at, kind, account_id, market_id, payload)
+SELECT %s + j.number, {EPOCH}, j.kind, j.account_id, j.market_id, j.payload
+FROM unnest(%s::text[], %s::int[], %s::int[], %s::text[]) WITH ORDINALITY
+    AS j (kind, account_id, market_id, payload, number)
+"""
+
+UPDATE_ENGINE = f"""
+UPDATE matching_enginestate SET sequence = %s, received_at = {EPOCH}, trade_id = %s, entry_id = %s,
+    halted = %s, halt_note = %s
+"""
+
+INBOX_DONE = """
+UPDATE matching_inboxcommand i SET done_at = clock_timestamp(), sequence = d.sequence, result = d.result
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS d (id, sequence, result) WHERE i.id = d.id
+"""
+
+_encode = msgspec.json.Encoder().encode
+_INTERNAL_EVENTS = (messages.EntryPosted, messages.BalanceChanged, messages.VolumeChanged)
+_TAGS = {command: command.__struct_config__.tag for command in messages.AnyCommand.__args__}
+
+
+class _WholeNumber(Loader):
+    """Reads NUMERIC as int: the stores ask for amounts in units, truncated to no decimals."""
+
+    def load(self, data: Buffer) -> int:
+        return int(bytes(data))
+
+
+class Batch:
+    """What was taken and applied together: commands with their sequences, all received at `now` (microseconds)."""
+
+    __slots__ = ("commands", "events", "first_sequence", "inbox", "now", "state_row")
+
+    def __init__(self, first_sequence: int, now: int) -> None:
+        self.first_sequence = first_sequence
+        self.now = now
+        self.commands: list[AnyCommand] = []
+        self.events: list[list[AnyEvent]] = []
+        self.inbox: dict[int, int] = {}
+        self.state_row: tuple[Any, ...] = ()
+
+    def add(self, command: AnyCommand, events: list[AnyEvent], inbox_id: int | None = None) -> None:
+        """The next command and what it did; `inbox_id` if it came by the control lane."""
+        if inbox_id is not None:
+            self.inbox[inbox_id] = len(self.commands)
+        self.commands.append(command)
+        self.events.append(events)
+
+
+def connect() -> Connection:
+    """A connection of our own to the default database, in autocommit, that reads NUMERIC as whole numbers."""
+    parameters = connections["default"].get_connection_params()
+    for name in ("cursor_factory", "context", "prepare_threshold"):
+        parameters.pop(name, None)
+    connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
+    connection.adapters.register_loader("numeric", _WholeNumber)
+    return connection
+
+
+def commit(connection: Connection, statements: list[Statement]) -> None:
+    """Send a batch's statements in one pipeline, which is one transaction. Any psycopg.Error: it is not known to hold."""
+    with connection.pipeline():
+        for sql, parameters in statements:
+            connection.execute(sql, parameters, prepare=True)
+
+
+# ---------------------------------------------------------------------------------------------- encode
+
+
+def encode(batch: Batch, state: State, scales: Scales) -> list[Statement]:
+    """The statements of a batch, in an order that respects foreign keys. `state` is as after the batch."""
+    now = batch.now
+    statements: list[Statement] = [_journal_statement(batch)]
+    placed: list[OrderState] = []
+    updates: dict[int, OrderUpdated] = {}
+    trades: list[messages.TradeExecuted] = []
+    entries: list[messages.EntryPosted] = []
+    balances: dict[tuple[int, int], messages.BalanceChanged] = {}
+    volumes: dict[tuple[int, int], messages.VolumeChanged] = {}
+    for number, events in enumerate(batch.events, start=batch.first_sequence):
+        for event in events:
+            kind = type(event)
+            if kind is messages.EntryPosted:
+                entries.append(event)
+            elif kind is messages.BalanceChanged:
+                balances[event.account_id, event.asset_id] = event
+            elif kind is messages.OrderPlaced or kind is messages.OrderRejected:
+                placed.append(event.order)
+            elif kind is messages.OrderUpdated:
+                updates[event.id] = event
+            elif kind is messages.TradeExecuted:
+                trades.append(event)
+            elif kind is messages.VolumeChanged:
+                volumes[event.account_id, event.day] = event
+            else:
+                statements += _rare_statements(event, number, now, scales)
+    if placed:
+        statements.append(orders_store.insert_statement(placed, updates, scales, now))
+        for order in placed:
+            updates.pop(order.id, None)
+    if updates:
+        statements.append(orders_store.update_statement(list(updates.values()), scales, now))
+    if trades:
+        statements.append(marketdata_store.trades_statement(trades, scales, now))
+    if entries:
+        statements.append(risk_store.entries_statement(entries, scales, now))
+    if balances:
+        statements.append(risk_store.balances_statement(list(balances.values()), scales))
+    if volumes:
+        assert state.schedule.valuation_asset_id is not None
+        suffix = scales.assets[state.schedule.valuation_asset_id]
+        statements.append(fees_store.volumes_statement(list(volumes.values()), suffix))
+    if batch.inbox:
+        statements.append(_inbox_statement(batch))
+    statements.append(
+        (
+            UPDATE_ENGINE,
+            [state.sequence, now, state.trade_id, state.ledger.entry_id, state.halted, state.halt_note],
+        )
+    )
+    return statements
+
+
+def _journal_statement(batch: Batch) -> Statement:
+    commands = batch.commands
+    return INSERT_JOURNAL, [
+        batch.first_sequence - 1,
+        batch.now,
+        arrays.words([_TAGS[type(command)] for command in commands]),
+        arrays.numbers([getattr(command, "account_id", None) for command in commands]),
+        arrays.numbers([getattr(command, "market_id", None) for command in commands]),
+        arrays.texts([_encode(command).decode() for command in commands]),
+    ]
+
+
+def _inbox_statement(batch: Batch) -> Statement:
+    """Mark filed commands done, each with its sequence and the events its asker may want to know."""
+    results = [
+        _encode([event for event in batch.events[index] if not isinstance(event, _INTERNAL_EVENTS)]).decode()
+        for index in batch.inbox.values()
+    ]
+    return INBOX_DONE, [
+        arrays.numbers(batch.inbox),
+        arrays.numbers([batch.first_sequence + index for index in batch.inbox.values()]),
+        arrays.texts(results),
+    ]
+
+
+def _rare_statements(event: AnyEvent, sequence: int, now: int, scales: Scales) -> list[Statement]:
+    """The statements of an event that is no order, trade, entry, balance or volume."""
+    match event:
+        case messages.AssetCreated():
+            scales.learn(event)
+            return [marketdata_store.asset_statement(event)]
+        case messages.MarketChanged():
+            scales.learn(event)
+            announcement = _announce(event, sequence, event.market_id, market_text(event), event.changed_at)
+            return [marketdata_store.market_statement(event, scales), announcement]
+        case messages.BreakerTripped():
+            text = breaker_text(event, quote_scale=scales.quote_scales[event.market_id])
+            return [_announce(event, sequence, event.market_id, text, event.tripped_at)]
+        case messages.ExchangeStateChanged():
+            return [_announce(event, sequence, None, exchange_text(event), event.changed_at)]
+        case messages.AccountOpened():
+            return [risk_store.account_statement(event)]
+        case messages.AccountFrozen():
+            return [risk_store.frozen_statement(event)]
+        case messages.DepositCredited():
+            return [risk_store.deposit_statement(event, scales)]
+        case messages.WithdrawalChanged():
+            return [risk_store.withdrawal_statement(event, scales)]
+        case messages.LimitsChanged():
+            return [risk_store.limits_statement(event)]
+        case messages.FeeTiersChanged():
+            return fees_store.tiers_statements(event, scales)
+        case messages.FeeOverrideChanged():
+            return [fees_store.override_statement(event)]
+    return []
+
+
+_ANNOUNCEMENT_TYPES = {
+    messages.MarketChanged: "market_changed",
+    messages.BreakerTripped: "breaker_tripped",
+    messages.ExchangeStateChanged: "exchange_changed",
+}
+
+
+def _announce(event: AnyEvent, sequence: int, market_id: int | None, text: str, at: int) -> Statement:
+    return notifications_store.announcement_statement(
+        sequence=sequence,
+        market_id=market_id,
+        announcement_type=_ANNOUNCEMENT_TYPES[type(event)],
+        text=text,
+        announced_at=at,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- load
+
+
+def load(connection: Connection) -> Snapshot:
+    """The state at the end of the journal, read in one consistent snapshot of the database."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        row = connection.execute(
+            f"SELECT sequence, {microseconds('received_at')}, trade_id, entry_id, halted, halt_note "
+            "FROM matching_enginestate"
+        ).fetchone()
+        assert row is not None, "the engine's row is missing: the database is not migrated"
+        sequence, now, trade_id, entry_id, halted, halt_note = row
+        markets = marketdata_store.load_markets(connection)
+        accounts, frozen = risk_store.load_accounts(connection)
+        fee_tiers = fees_store.load_tiers(connection)
+        points = {market.market_id: marketdata_store.load_breaker_points(connection, market, now) for market in markets}
+        return Snapshot(
+            sequence=sequence,
+            now=now,
+            trade_id=trade_id,
+            entry_id=entry_id,
+            halted=halted,
+            halt_note=halt_note,
+            assets=marketdata_store.load_assets(connection),
+            markets=markets,
+            last_prices=marketdata_store.load_last_prices(connection),
+            breaker_points={market_id: found for market_id, found in points.items() if found},
+            accounts=accounts,
+            frozen=frozen,
+            balances=risk_store.load_balances(connection),
+            limits=risk_store.load_limits(connection),
+            fee_tiers=fee_tiers,
+            fee_overrides=fees_store.load_overrides(connection),
+            volumes=fees_store.load_volumes(
+                connection, valuation_asset_id=fee_tiers.valuation_asset_id, day=now // MICROSECONDS_PER_DAY
+            ),
+            withdrawals=risk_store.load_withdrawals(connection),
+            placed=_load_placed(connection, now),
+            orders=orders_store.load_open_orders(connection),
+        )
+
+
+def _load_placed(connection: Connection, now: int) -> dict[int, int]:
+    """How many orders each account placed or amended within the second of the last command."""
+    rows = connection.execute(
+        f"""WITH RECURSIVE recent AS (
+            (SELECT sequence, received_at, kind, account_id FROM matching_journalentry
+             WHERE received_at >= {EPOCH} ORDER BY sequence DESC LIMIT 1)
+            UNION ALL
+            SELECT j.sequence, j.received_at, j.kind, j.account_id
+            FROM recent r JOIN matching_journalentry j ON j.sequence = r.sequence - 1 WHERE j.received_at >= {EPOCH})
+        SELECT account_id, count(*) FROM recent
+        WHERE kind IN ('place_order', 'amend_order') GROUP BY account_id""",
+        [now // SECOND * SECOND] * 2,
+    )
+    return dict(rows.fetchall())
+
+
+def load_scales(snapshot: Snapshot) -> Scales:
+    """The scales of a snapshot's assets and markets."""
+    scales = Scales()
+    for event in (*snapshot.assets, *snapshot.markets):
+        scales.learn(event)
+    return scales
+
+
+def take_inbox(connection: Connection, *, limit: int, excluded: set[int]) -> list[tuple[int, AnyCommand]]:
+    """The oldest filed commands that are not done, leaving out those that are in a batch already."""
+    rows = connection.execute(
+        "SELECT id, payload FROM matching_inboxcommand WHERE done_at IS NULL AND id <> ALL(%s) ORDER BY id LIMIT %s",
+        [list(excluded), limit],
+        prepare=True,
+    )
+    return [(inbox_id, _decode_command(payload)) for inbox_id, payload in rows]
+
+
+def put_aside(connection: Connection, *, inbox_id: int) -> None:
+    """Mark a filed command that cannot be executed, so that it does not stop everything behind it."""
+    connection.execute(
+        "UPDATE matching_inboxcommand SET done_at = clock_timestamp(), result = '[]' WHERE id = %s", [inbox_id]
+    )
+
+
+_decode_command = msgspec.json.Decoder(AnyCommand).decode

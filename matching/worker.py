@@ -1,0 +1,167 @@
+"""The dedicated worker: it owns every book and balance, and is the only one who writes what becomes of commands.
+
+Crash-only: a session (matching/session.py) runs from the leader's lock to the first failure; whatever goes wrong, the
+worker drops its memory and starts again from the database, which is always exactly at a batch boundary.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+import psycopg
+from django.conf import settings
+
+from matching import store
+from matching.inbox import InboxListener
+from matching.lanes import InProcessLane
+from matching.session import Session
+
+logger = logging.getLogger(__name__)
+
+LEADER_LOCK = 0x626F757273650001
+"""The PostgreSQL advisory lock of the one worker, held on the connection that commits."""
+
+LOCK_POLL_SECONDS = 0.1
+RESTART_SECONDS = 0.1
+RESTART_SECONDS_MAX = 1.0
+CAREFUL_COMMANDS = 1_000
+"""After a batch that a fault of ours spoiled, so many commands are taken one by one, to find the culprit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the worker of this process is doing. `sequence`: the last applied command; `standby`: waits for the lock."""
+
+    alive: bool
+    books_loaded: bool
+    standby: bool
+    sequence: int | None
+
+
+class _Stopping(Exception):
+    """Asked to stop while waiting for the lock."""
+
+
+class Worker:
+    """Runs sessions, one after the other, until it is stopped. `lane` None: the control lane only."""
+
+    def __init__(self, *, lane: InProcessLane | None) -> None:
+        self._lane = lane or InProcessLane(commands_max=1)
+        self._takes_orders = lane is not None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="matching-worker", daemon=True)
+        self._session: Session | None = None
+        self._standby = False
+        self._careful_commands = 0
+        self._culprit: int | None = None
+
+    def start(self) -> None:
+        """Start the worker's thread and return at once; the lane opens when the books are loaded."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the batch at hand; commands still waiting are answered as not taken."""
+        self._stop.set()
+        self._lane.wake()
+        self._thread.join()
+
+    def status(self) -> Status:
+        """How it is doing, for readiness checks."""
+        session = self._session
+        return Status(
+            alive=self._thread.is_alive(),
+            books_loaded=session is not None,
+            standby=self._standby,
+            sequence=None if session is None else session.exchange.state.sequence,
+        )
+
+    def _run(self) -> None:
+        pause = RESTART_SECONDS
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                self._run_session()
+            except _Stopping:
+                break
+            except (psycopg.OperationalError, OSError) as error:
+                logger.warning("The matching worker starts over: %s", " ".join(str(error).split()))
+            except Exception:
+                logger.exception("The matching worker starts over after a fault of ours")
+                self._careful_commands = CAREFUL_COMMANDS
+            if time.monotonic() - began > RESTART_SECONDS_MAX:
+                pause = RESTART_SECONDS
+            self._stop.wait(pause)
+            pause = min(pause * 2, RESTART_SECONDS_MAX)
+
+    def _run_session(self) -> None:
+        """From the lock to the first failure or the stop: memory lives exactly this long."""
+        with store.connect() as committing, store.connect() as reading, store.connect() as listening:
+            self._lead(committing)
+            if self._culprit is not None:
+                logger.error("Filed command %d cannot be executed: put aside", self._culprit)
+                store.put_aside(reading, inbox_id=self._culprit)
+                self._culprit = None
+            session = Session(committing, reading, self._lane, self._careful_commands)
+            listener = InboxListener(listening, self._lane)
+            self._session = session
+            if self._takes_orders:
+                self._lane.open()
+            try:
+                session.serve(self._stop, listener.news)
+            finally:
+                self._session = None
+                self._lane.close()
+                session.close()
+                listener.close()
+                self._careful_commands = session.careful_commands
+                self._culprit = session.culprit
+            session.raise_failure()
+
+    def _lead(self, connection: store.Connection) -> None:
+        """Wait for the lock that only one worker can hold; it goes with the connection."""
+        while not self._stop.is_set():
+            row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone()
+            if row is not None and row[0]:
+                self._standby = False
+                return
+            if not self._standby:
+                logger.info("Another matching worker leads; this one stands by")
+            self._standby = True
+            self._stop.wait(LOCK_POLL_SECONDS)
+        raise _Stopping
+
+
+_worker: Worker | None = None
+_lane: InProcessLane | None = None
+
+
+def order_lane() -> InProcessLane:
+    """The order lane of this process; closed as long as no worker runs in it."""
+    global _lane
+    if _lane is None:
+        _lane = InProcessLane(commands_max=settings.LANE_COMMANDS_MAX)
+    return _lane
+
+
+def start() -> None:
+    """Start this process's worker, serving its order lane and the control lane."""
+    global _worker
+    assert _worker is None, "the worker runs already"
+    _worker = Worker(lane=order_lane())
+    _worker.start()
+
+
+def stop() -> None:
+    """Stop this process's worker, if it has one."""
+    global _worker
+    if _worker is not None:
+        _worker.stop()
+        _worker = None
+
+
+def status() -> Status:
+    """How this process's worker is doing."""
+    if _worker is None:
+        return Status(alive=False, books_loaded=False, standby=False, sequence=None)
+    return _worker.status()
