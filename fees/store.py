@@ -50,7 +50,8 @@ def override_statement(event: FeeOverrideChanged) -> Statement:
     """Set or remove an override."""
     if event.maker_rate is None:
         return (
-            "DELETE FROM fees_feeoverride WHERE account_id IS NOT DISTINCT FROM %s AND market_id IS NOT DISTINCT FROM %s",
+            "DELETE FROM fees_feeoverride "
+            "WHERE account_id IS NOT DISTINCT FROM %s AND market_id IS NOT DISTINCT FROM %s",
             [event.account_id, event.market_id],
         )
     return UPSERT_OVERRIDE, [event.account_id, event.market_id, event.maker_rate, event.taker_rate]

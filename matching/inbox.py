@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What became of a filed command: its place in the journal and its events (ledger entries and balances left out)."""
+    """What became of a filed command: its place in the journal and its events, but for entries and balances."""
 
     inbox_id: int
     sequence: int

@@ -26,7 +26,7 @@ from matching.state import State
 from notifications import store as notifications_store
 from orders import store as orders_store
 from risk import store as risk_store
-from risk.breakers import SECOND
+from risk.breakers import SECOND, Breaker
 
 Connection = psycopg.Connection[Any]
 
@@ -244,7 +244,7 @@ def load(connection: Connection) -> Snapshot:
         markets = marketdata_store.load_markets(connection)
         accounts, frozen = risk_store.load_accounts(connection)
         fee_tiers = fees_store.load_tiers(connection)
-        points = {market.market_id: marketdata_store.load_breaker_points(connection, market, now) for market in markets}
+        points = {market.market_id: _load_breaker_points(connection, market, now) for market in markets}
         return Snapshot(
             sequence=sequence,
             now=now,
@@ -269,6 +269,14 @@ def load(connection: Connection) -> Snapshot:
             placed=_load_placed(connection, now),
             orders=orders_store.load_open_orders(connection),
         )
+
+
+def _load_breaker_points(connection: Connection, market: messages.MarketChanged, now: int) -> list[tuple[int, int]]:
+    """The points the market's breaker would have kept of the trades within its window."""
+    breaker = Breaker()
+    for second, price in marketdata_store.load_breaker_points(connection, market, now):
+        breaker.record(price, second * SECOND)
+    return breaker.points(now, market.parameters.breaker_window)
 
 
 def _load_placed(connection: Connection, now: int) -> dict[int, int]:

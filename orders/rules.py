@@ -27,9 +27,6 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 """The life of an order. A partly filled order is open with filled_quantity > 0."""
 
-NOTIONAL_MAX = 10**38
-"""No price x quantity beyond this is even computed with: it would not fit the database."""
-
 
 class LiveOrder(Order):
     """An order in memory: the book's view of it (`Order`) and everything else that is known about it.
@@ -155,6 +152,7 @@ class LiveOrder(Order):
             self.id,
             self.account_id,
             self.market_id,
+            self.side,
             self.price,
             self.quantity,
             self.filled_quantity,
@@ -175,6 +173,12 @@ _encode = msgspec.json.Encoder().encode
 def request_digest(command: PlaceOrder) -> int:
     """A 63-bit digest of everything the order asks: equal for equal bodies, whatever the process or the day."""
     return int.from_bytes(blake2b(_encode(command), digest_size=8).digest()) >> 1
+
+
+def quantity_of(order: LiveOrder) -> int:
+    """The quantity asked for (base units), of an order that was not placed by quote amount."""
+    assert order.quantity is not None
+    return order.quantity
 
 
 def shape_refusal(command: PlaceOrder) -> Reason | None:
@@ -229,8 +233,11 @@ def notional_refusal(parameters: MarketParameters, notional: int) -> Reason | No
     return None
 
 
-def parameters_are_sound(parameters: MarketParameters, base_unit: int) -> bool:
-    """Steps positive, ranges in order, and tick_size x lot_size a whole number of quote units, so notionals are exact."""
+def parameters_are_sound(parameters: MarketParameters, base_unit: int, base_max: int, quote_max: int) -> bool:
+    """Steps positive, ranges in order, and tick_size x lot_size a whole number of quote units, so notionals are exact.
+
+    `base_unit`: 10^(base scale). `base_max`, `quote_max`: the most units of each asset there can be.
+    """
     p = parameters
     return (
         p.tick_size > 0
@@ -239,9 +246,10 @@ def parameters_are_sound(parameters: MarketParameters, base_unit: int) -> bool:
         and 0 < p.min_quantity <= p.max_quantity
         and p.min_quantity % p.lot_size == 0
         and 0 <= p.min_notional <= p.max_notional
-        and p.max_quantity < NOTIONAL_MAX
-        and p.max_notional < NOTIONAL_MAX
-        and (p.reference_price is None or 0 < p.reference_price < NOTIONAL_MAX)
+        and p.max_quantity <= base_max
+        and p.max_notional <= quote_max
+        and p.tick_size <= quote_max
+        and (p.reference_price is None or 0 < p.reference_price <= quote_max)
         and 0 <= p.price_band <= 1_000_000
         and 0 <= p.breaker_move <= 1_000_000
         and 1 <= p.breaker_window <= 86_400

@@ -402,6 +402,7 @@ class OrderUpdated(Event, frozen=True):
     id: int
     account_id: int
     market_id: int
+    side: Side
     price: int
     quantity: int
     filled_quantity: int
@@ -526,7 +527,7 @@ class MarketChanged(Event, frozen=True):
     """A market as it stands: created, or its parameters or state changed. `note` says why, for people.
 
     `reopens_at`: when a tripped breaker reopens the market (None: not tripped). `breaker_since`: the breaker looks
-    only at trades from this time on.
+    only at trades of later sequences.
     """
 
     market_id: int
