@@ -91,7 +91,7 @@ def connect() -> Connection:
 
 
 def commit(connection: Connection, statements: list[Statement]) -> None:
-    """Send a batch's statements in one pipeline, which is one transaction. Any psycopg.Error: it is not known to hold."""
+    """Send a batch's statements in one pipeline, which is one transaction; after a psycopg.Error it does not hold."""
     with connection.pipeline():
         for sql, parameters in statements:
             connection.execute(sql, parameters, prepare=True)
@@ -275,7 +275,7 @@ def _load_breaker_points(connection: Connection, market: messages.MarketChanged,
     """The points the market's breaker would have kept of the trades within its window."""
     breaker = Breaker()
     for second, price in marketdata_store.load_breaker_points(connection, market, now):
-        breaker.record(price, second * SECOND)
+        breaker.record(price, second * SECOND, market.parameters.breaker_window)
     return breaker.points(now, market.parameters.breaker_window)
 
 
