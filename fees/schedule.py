@@ -83,7 +83,7 @@ class Schedule:
     """The fee rules in force: which rates an account pays on a market, given its 30-day volume."""
 
     def __init__(self) -> None:
-        self.tiers = DEFAULT_TIERS
+        self.tiers: tuple[FeeTier, ...] = DEFAULT_TIERS
         self.valuation_asset_id: int | None = None
         self.overrides: dict[tuple[int | None, int | None], Rates] = {}
 

@@ -17,26 +17,27 @@ from matching.engine.messages import (
     RequestWithdrawal,
     WithdrawalChanged,
 )
-from matching.state import State
+from matching.state import State, text_is_sound
 from risk.ledger import Account
 
 Events = list[AnyEvent]
 
-WHOLE_UNITS_MAX = 10**20
-"""No more than this many whole units of an asset can be inside the exchange: the database's columns hold them."""
-
 NAME_LENGTH_MAX = 32
+USER_ID_MAX = 2**31 - 1
+REFERENCE_LENGTH_MAX = 128
+DESTINATION_LENGTH_MAX = 256
+NOTE_LENGTH_MAX = 1_000
 
 
 def open_account(state: State, command: OpenAccount) -> Events:
     """Open an account; a user's account names are unique."""
     name = command.name
-    if not name or len(name) > NAME_LENGTH_MAX or command.user_id <= 0:
+    if not name or not text_is_sound(name, NAME_LENGTH_MAX) or not 0 < command.user_id <= USER_ID_MAX:
         return [CommandRefused(Reason.INVALID_PARAMETERS)]
-    if any(account.owner == command.user_id and account.name == name for account in state.accounts.values()):
+    if (command.user_id, name) in state.account_names:
         return [CommandRefused(Reason.ALREADY_EXISTS)]
     account = Account(len(state.accounts) + 1, command.user_id, name, state.now)
-    state.accounts[account.id] = account
+    state.open_account(account)
     return [AccountOpened(account.id, account.owner, name, state.now)]
 
 
@@ -45,6 +46,8 @@ def deposit(state: State, command: Deposit) -> Events:
     reason = _transfer_refusal(state, command.account_id, command.asset_id, command.amount)
     if reason or command.account_id in HOUSE_ACCOUNT_IDS:
         return [CommandRefused(reason or Reason.HOUSE_ACCOUNT)]
+    if not text_is_sound(command.reference, REFERENCE_LENGTH_MAX):
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
     balance = state.accounts[command.account_id].balance(command.asset_id)
     external = state.ledger.external(command.asset_id)
     state.ledger.pay(external, balance, command.amount, "deposit", state.sequence)
@@ -60,6 +63,8 @@ def request_withdrawal(state: State, command: RequestWithdrawal) -> Events:
     reason = _transfer_refusal(state, command.account_id, command.asset_id, command.amount)
     if reason or command.account_id in HOUSE_ACCOUNT_IDS:
         return [CommandRefused(reason or Reason.HOUSE_ACCOUNT)]
+    if not text_is_sound(command.destination, DESTINATION_LENGTH_MAX):
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
     account = state.accounts[command.account_id]
     if account.frozen:
         return [CommandRefused(Reason.ACCOUNT_FROZEN)]
@@ -84,14 +89,19 @@ def approve_withdrawal(state: State, command: ApproveWithdrawal) -> Events:
         return [CommandRefused(Reason.UNKNOWN_WITHDRAWAL)]
     if state.accounts[withdrawal.account_id].frozen:
         return [CommandRefused(Reason.ACCOUNT_FROZEN)]
+    if not text_is_sound(command.note, NOTE_LENGTH_MAX):
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
     return [_pay_out(state, withdrawal, command.note)]
 
 
 def refuse_withdrawal(state: State, command: RefuseWithdrawal) -> Events:
     """Give a pending withdrawal's amount back to the account."""
-    withdrawal = state.withdrawals.pop(command.withdrawal_id, None)
+    withdrawal = state.withdrawals.get(command.withdrawal_id)
     if withdrawal is None:
         return [CommandRefused(Reason.UNKNOWN_WITHDRAWAL)]
+    if not text_is_sound(command.note, NOTE_LENGTH_MAX):
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
+    del state.withdrawals[withdrawal.id]
     balance = state.accounts[withdrawal.account_id].balance(withdrawal.asset_id)
     state.ledger.release(balance, withdrawal.amount)
     return [_decided(state, withdrawal, "refused", command.note)]
@@ -102,7 +112,7 @@ def correct_balance(state: State, command: CorrectBalance) -> Events:
     reason = _transfer_refusal(state, command.account_id, command.asset_id, abs(command.amount))
     if reason or command.account_id == EXTERNAL_ACCOUNT_ID:
         return [CommandRefused(reason or Reason.HOUSE_ACCOUNT)]
-    if not command.note.strip():
+    if not command.note.strip() or not text_is_sound(command.note, NOTE_LENGTH_MAX):
         return [CommandRefused(Reason.INVALID_PARAMETERS, "A correction needs a note that says why.")]
     balance = state.accounts[command.account_id].balance(command.asset_id)
     if command.account_id != FEES_ACCOUNT_ID and balance.available + command.amount < 0:
@@ -117,7 +127,7 @@ def _transfer_refusal(state: State, account_id: int, asset_id: int, amount: int)
     asset = state.assets.get(asset_id)
     if asset is None:
         return Reason.UNKNOWN_ASSET
-    if amount <= 0 or amount + abs(state.ledger.external(asset_id).available) > WHOLE_UNITS_MAX * asset.unit:
+    if amount <= 0 or amount + abs(state.ledger.external(asset_id).available) > asset.units_max:
         return Reason.INVALID_AMOUNT
     return None
 

@@ -1,6 +1,6 @@
 """What the commands that change the rules do: assets, markets and their states, freezes, limits, fee rules."""
 
-from fees.schedule import RATE_MAX, rates_are_sound, tiers_are_sound
+from fees.schedule import rates_are_sound, tiers_are_sound
 from marketdata.scale import SCALE_MAX
 from matching.engine.messages import (
     HOUSE_ACCOUNT_IDS,
@@ -26,7 +26,7 @@ from matching.engine.messages import (
     UnfreezeAccount,
 )
 from matching.order_commands import cancel_all
-from matching.state import Asset, State, TradedMarket
+from matching.state import Asset, State, TradedMarket, text_is_sound
 from orders.rules import parameters_are_sound
 from risk.checks import limits_are_sound
 
@@ -34,17 +34,19 @@ Events = list[AnyEvent]
 
 SYMBOL_LENGTH_MAX = 16
 NAME_LENGTH_MAX = 64
+NOTE_LENGTH_MAX = 1_000
 
 
 def create_asset(state: State, command: CreateAsset) -> Events:
     """Add an asset: an upper-case symbol, a name, a scale from 0 to 18."""
     symbol = command.symbol
     sound_symbol = 0 < len(symbol) <= SYMBOL_LENGTH_MAX and symbol.isascii() and symbol.isalnum() and symbol.isupper()
-    if not sound_symbol or not 0 < len(command.name) <= NAME_LENGTH_MAX or not 0 <= command.scale <= SCALE_MAX:
+    sound_name = command.name and text_is_sound(command.name, NAME_LENGTH_MAX)
+    if not sound_symbol or not sound_name or not 0 <= command.scale <= SCALE_MAX:
         return [CommandRefused(Reason.INVALID_PARAMETERS)]
     if any(asset.symbol == symbol for asset in state.assets.values()):
         return [CommandRefused(Reason.ALREADY_EXISTS)]
-    asset = Asset(len(state.assets) + 1, symbol, command.name, command.scale, 10**command.scale)
+    asset = Asset.of_scale(len(state.assets) + 1, symbol, command.name, command.scale)
     state.assets[asset.id] = asset
     return [AssetCreated(asset.id, symbol, asset.name, asset.scale)]
 
@@ -59,7 +61,7 @@ def create_market(state: State, command: CreateMarket) -> Events:
     sound_symbol = all(0 < len(word) <= SYMBOL_LENGTH_MAX and word.isascii() and word.isalnum() for word in words)
     if base is quote or not sound_symbol or len(words) != 2 or symbol != symbol.upper():
         return [CommandRefused(Reason.INVALID_PARAMETERS)]
-    if not parameters_are_sound(command.parameters, base.unit):
+    if not parameters_are_sound(command.parameters, base.unit, base.units_max, quote.units_max):
         return [CommandRefused(Reason.INVALID_PARAMETERS)]
     if any(market.symbol == symbol for market in state.markets.values()):
         return [CommandRefused(Reason.ALREADY_EXISTS)]
@@ -69,20 +71,22 @@ def create_market(state: State, command: CreateMarket) -> Events:
 
 
 def set_market_parameters(state: State, command: SetMarketParameters) -> Events:
-    """Replace a market's filters; the steps may only become finer divisors of the old ones, so resting orders stay valid."""
+    """Replace a market's filters; steps may only become finer divisors of the old ones: resting orders stay valid."""
     market = state.markets.get(command.market_id)
     if market is None:
         return [CommandRefused(Reason.UNKNOWN_MARKET)]
     new, old = command.parameters, market.parameters
-    if not parameters_are_sound(new, market.base.unit) or old.tick_size % new.tick_size or old.lot_size % new.lot_size:
+    if not parameters_are_sound(new, market.base.unit, market.base.units_max, market.quote.units_max):
         return [CommandRefused(Reason.INVALID_PARAMETERS)]
-    market.parameters = new
-    market.changed_at = state.now
-    return [market.changed()]
+    if old.tick_size % new.tick_size or old.lot_size % new.lot_size:
+        return [CommandRefused(Reason.INVALID_PARAMETERS, "Steps can only become finer divisors of the old ones.")]
+    return [market.change(new, state.now, state.sequence)]
 
 
 def set_market_state(state: State, command: SetMarketState) -> Events:
     """Open or restrict one market, or halt or resume the exchange. Resting orders stay."""
+    if not text_is_sound(command.note, NOTE_LENGTH_MAX):
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
     if command.market_id is None:
         if command.state not in ("open", "halted"):
             return [CommandRefused(Reason.INVALID_PARAMETERS, "The whole exchange can be halted or open.")]
@@ -92,7 +96,7 @@ def set_market_state(state: State, command: SetMarketState) -> Events:
     market = state.markets.get(command.market_id)
     if market is None:
         return [CommandRefused(Reason.UNKNOWN_MARKET)]
-    return [market.enter(command.state, command.note, state.now)]
+    return [market.enter(command.state, command.note, state.now, state.sequence)]
 
 
 def reopen_market(state: State, command: ReopenMarket) -> Events:
@@ -102,7 +106,7 @@ def reopen_market(state: State, command: ReopenMarket) -> Events:
         return [CommandRefused(Reason.UNKNOWN_MARKET)]
     if market.reopens_at is None or state.now < market.reopens_at:
         return [CommandRefused(Reason.NOT_DUE)]
-    return [market.enter("open", "reopened after the circuit breaker's pause", state.now)]
+    return [market.enter("open", "reopened after the circuit breaker's pause", state.now, state.sequence)]
 
 
 def freeze_account(state: State, command: FreezeAccount) -> Events:
@@ -112,6 +116,8 @@ def freeze_account(state: State, command: FreezeAccount) -> Events:
         return [CommandRefused(Reason.UNKNOWN_ACCOUNT)]
     if account.id in HOUSE_ACCOUNT_IDS:
         return [CommandRefused(Reason.HOUSE_ACCOUNT)]
+    if not text_is_sound(command.note, NOTE_LENGTH_MAX):
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
     account.frozen = True
     events: Events = [AccountFrozen(account.id, True, command.note)]
     if command.cancel_orders:
@@ -124,6 +130,10 @@ def unfreeze_account(state: State, command: UnfreezeAccount) -> Events:
     account = state.accounts.get(command.account_id)
     if account is None:
         return [CommandRefused(Reason.UNKNOWN_ACCOUNT)]
+    if account.id in HOUSE_ACCOUNT_IDS:
+        return [CommandRefused(Reason.HOUSE_ACCOUNT)]
+    if not text_is_sound(command.note, NOTE_LENGTH_MAX):
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
     account.frozen = False
     return [AccountFrozen(account.id, False, command.note)]
 
@@ -143,6 +153,8 @@ def set_limits(state: State, command: SetLimits) -> Events:
         account = state.accounts.get(command.account_id)
         if account is None:
             return [CommandRefused(Reason.UNKNOWN_ACCOUNT)]
+        if account.id in HOUSE_ACCOUNT_IDS:
+            return [CommandRefused(Reason.HOUSE_ACCOUNT)]
         account.limits = limits
     return [LimitsChanged(command.account_id, limits)]
 
@@ -157,6 +169,8 @@ def set_fee_tiers(state: State, command: SetFeeTiers) -> Events:
     old = state.schedule.valuation_asset_id
     if old is not None and valuation != old:
         return [CommandRefused(Reason.INVALID_PARAMETERS, "Volumes are counted in the valuation asset: it stays.")]
+    if valuation is not None and command.tiers[-1].volume > state.assets[valuation].units_max:
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
     if valuation is None and len(command.tiers) > 1:
         return [CommandRefused(Reason.INVALID_PARAMETERS, "Tiers by volume need a valuation asset.")]
     state.schedule.tiers = command.tiers
@@ -172,11 +186,13 @@ def set_fee_override(state: State, command: SetFeeOverride) -> Events:
         return [CommandRefused(Reason.INVALID_PARAMETERS)]
     if command.account_id is not None and command.account_id not in state.accounts:
         return [CommandRefused(Reason.UNKNOWN_ACCOUNT)]
+    if command.account_id in HOUSE_ACCOUNT_IDS:
+        return [CommandRefused(Reason.HOUSE_ACCOUNT)]
     if command.market_id is not None and command.market_id not in state.markets:
         return [CommandRefused(Reason.UNKNOWN_MARKET)]
     if command.maker_rate is None or command.taker_rate is None:
         state.schedule.overrides.pop(target, None)
-    elif rates_are_sound(command.maker_rate, command.taker_rate) and command.taker_rate <= RATE_MAX:
+    elif rates_are_sound(command.maker_rate, command.taker_rate):
         state.schedule.overrides[target] = (command.maker_rate, command.taker_rate)
     else:
         return [CommandRefused(Reason.INVALID_PARAMETERS)]

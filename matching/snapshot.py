@@ -54,7 +54,6 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 def take(state: State) -> Snapshot:
     """The state as messages. An order's `updated_at` is not part of the live state; it is given as its creation."""
-    second = state.now // SECOND
     users = [account for account in state.accounts.values() if account.id not in HOUSE_ACCOUNT_IDS]
     schedule = state.schedule
     return Snapshot(
@@ -93,7 +92,7 @@ def take(state: State) -> Snapshot:
         ],
         volumes=[VolumeChanged(*volume) for volume in state.volumes.each(state.day)],
         withdrawals=list(state.withdrawals.values()),
-        placed={account.id: account.placed for account in users if account.placed and account.placed_second == second},
+        placed=dict(state.placed) if state.placed_second == state.now // SECOND else {},
         orders=[order.state(order.created_at) for order in orders_in_book_order(state)],
     )
 
@@ -118,10 +117,11 @@ def restore(snapshot: Snapshot) -> State:
     state.halted = snapshot.halted
     state.halt_note = snapshot.halt_note
     for asset in snapshot.assets:
-        state.assets[asset.asset_id] = Asset(asset.asset_id, asset.symbol, asset.name, asset.scale, 10**asset.scale)
+        state.assets[asset.asset_id] = Asset.of_scale(asset.asset_id, asset.symbol, asset.name, asset.scale)
     for changed in snapshot.markets:
         state.markets[changed.market_id] = _restored_market(state, changed, snapshot)
     _restore_accounts(state, snapshot)
+    state.placed, state.placed_second = dict(snapshot.placed), snapshot.now // SECOND
     state.schedule.tiers = snapshot.fee_tiers.tiers
     state.schedule.valuation_asset_id = snapshot.fee_tiers.valuation_asset_id
     for override in snapshot.fee_overrides:
@@ -150,16 +150,14 @@ def _restored_market(state: State, changed: MarketChanged, snapshot: Snapshot) -
     market.changed_at = changed.changed_at
     market.last_price = snapshot.last_prices.get(market.id)
     for second, price in snapshot.breaker_points.get(market.id, ()):
-        market.breaker.record(price, second * SECOND)
+        market.breaker.record(price, second * SECOND, market.parameters.breaker_window)
     return market
 
 
 def _restore_accounts(state: State, snapshot: Snapshot) -> None:
     for opened in snapshot.accounts:
         account = Account(opened.account_id, opened.user_id, opened.name, opened.opened_at)
-        account.placed_second = snapshot.now // SECOND
-        account.placed = snapshot.placed.get(account.id, 0)
-        state.accounts[account.id] = account
+        state.open_account(account)
     for account_id in snapshot.frozen:
         state.accounts[account_id].frozen = True
     for changed in snapshot.balances:

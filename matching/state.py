@@ -23,6 +23,9 @@ from risk.ledger import Account, Ledger
 CLIENT_ORDER_IDS_MAX = 200_000
 """Client order ids of ended orders kept in memory by a worker that can ask the database for older ones."""
 
+WHOLE_UNITS_MAX = 10**20
+"""No more than this many whole units of an asset can be inside the exchange: the database's columns hold them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asset:
@@ -33,6 +36,17 @@ class Asset:
     name: str
     scale: int
     unit: int
+    units_max: int
+
+    @classmethod
+    def of_scale(cls, id: int, symbol: str, name: str, scale: int) -> "Asset":
+        """The asset with what follows from its scale."""
+        return cls(id, symbol, name, scale, 10**scale, WHOLE_UNITS_MAX * 10**scale)
+
+
+def text_is_sound(text: str, length_max: int) -> bool:
+    """Whether the database can keep a text of at most `length_max` characters."""
+    return len(text) <= length_max and "\x00" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 class TradedMarket:
@@ -64,7 +78,7 @@ class TradedMarket:
         self.note = ""
         self.reopens_at: int | None = None
         self.breaker = Breaker()
-        self.breaker_since = now
+        self.breaker_since = 0
         self.changed_at = now
         self.last_price: int | None = None
         self.book = Book()
@@ -94,6 +108,21 @@ class TradedMarket:
             return lowest, highest
         return range_around(min(low, first_price), max(high, first_price), parameters.breaker_move)
 
+    def record(self, first_price: int, last_price: int, now: int) -> None:
+        """Remember an order's trades: at ever worse prices, the first and the last say it all."""
+        self.breaker.record(first_price, now, self.parameters.breaker_window)
+        self.breaker.record(last_price, now, self.parameters.breaker_window)
+        self.last_price = last_price
+
+    def change(self, parameters: MarketParameters, now: int, sequence: int) -> MarketChanged:
+        """Take new parameters. With another window the breaker starts afresh: it kept only the old window's trades."""
+        if parameters.breaker_window != self.parameters.breaker_window:
+            self.breaker.reset()
+            self.breaker_since = sequence
+        self.parameters = parameters
+        self.changed_at = now
+        return self.changed()
+
     def changed(self) -> MarketChanged:
         """The market as it stands, as an event."""
         return MarketChanged(
@@ -109,11 +138,11 @@ class TradedMarket:
             self.changed_at,
         )
 
-    def enter(self, state: MarketState, note: str, now: int) -> MarketChanged:
+    def enter(self, state: MarketState, note: str, now: int, sequence: int) -> MarketChanged:
         """Go to a state by somebody's decision: the breaker, if it had tripped, is over and starts afresh."""
         if state == "open":
             self.breaker.reset()
-            self.breaker_since = now
+            self.breaker_since = sequence
         self.state = state
         self.note = note
         self.reopens_at = None
@@ -147,6 +176,7 @@ class State:
         self.markets: dict[int, TradedMarket] = {}
         self.ledger = Ledger()
         self.accounts: dict[int, Account] = self.ledger.accounts
+        self.account_names: set[tuple[int, str]] = set()
         self.orders: dict[int, LiveOrder] = {}
         self.account_orders: dict[int, dict[int, LiveOrder]] = {}
         self.client_orders: dict[tuple[int, str], tuple[int, int]] = {}
@@ -154,6 +184,8 @@ class State:
         self.schedule = Schedule()
         self.volumes = Volumes()
         self.withdrawals: dict[int, WithdrawalChanged] = {}
+        self.placed: dict[int, int] = {}
+        self.placed_second = 0
 
     @property
     def day(self) -> int:
@@ -165,7 +197,7 @@ class State:
         return self.limits if account.limits is None else account.limits
 
     def rates_of(self, account: Account, market_id: int) -> tuple[int, int]:
-        """(maker_rate, taker_rate) of the account on the market today, remembered until its tier or the rules change."""
+        """(maker_rate, taker_rate) of the account on the market today; kept until its tier or the rules change."""
         day = self.now // MICROSECONDS_PER_DAY
         if account.rates_day != day:
             account.rates.clear()
@@ -195,14 +227,34 @@ class State:
                 return amount * market.base.unit // market.last_price
         return 0
 
+    def open_account(self, account: Account) -> None:
+        """An account exists now."""
+        self.accounts[account.id] = account
+        self.account_names.add((account.owner, account.name))
+
+    def count_order(self, account_id: int) -> int:
+        """Count one more order placed or amended by an account, and return how many that makes within this second.
+
+        Everything counts, whatever becomes of it and whoever it is from, so that the journal has the same counts:
+        SELECT account_id, count(*) of its place_order and amend_order rows received since the second of `now` began.
+        """
+        second = self.now // SECOND
+        if self.placed_second != second:
+            self.placed_second = second
+            self.placed.clear()
+        count = self.placed[account_id] = self.placed.get(account_id, 0) + 1
+        return count
+
     def find_order(self, account_id: int, order_id: int | None, client_order_id: str | None) -> LiveOrder | None:
-        """The account's open order by id or client order id; None if it has none such, or it has ended."""
+        """The account's open order by id or client order id (given both, by both); None if it has none such now."""
         if order_id is None:
             if client_order_id is None:
                 return None
             order_id = self.client_orders.get((account_id, client_order_id), (0, 0))[0]
         order = self.orders.get(order_id)
-        return order if order is not None and order.account_id == account_id else None
+        if order is None or order.account_id != account_id:
+            return None
+        return order if client_order_id in (None, order.client_order_id) else None
 
     def rest(self, order: LiveOrder) -> None:
         """An order has come to rest in the book: index it."""
@@ -219,10 +271,8 @@ class State:
 
     def forget_old_client_orders(self) -> None:
         """Keep the newest client order ids and those of open orders; for a worker that can look the others up."""
-        if len(self.client_orders) <= 2 * CLIENT_ORDER_IDS_MAX:
+        if len(self.client_orders) <= 2 * CLIENT_ORDER_IDS_MAX + len(self.orders):
             return
-        excess = len(self.client_orders) - CLIENT_ORDER_IDS_MAX
-        old = [key for key, _ in zip(self.client_orders, range(excess), strict=False)]
-        for key in old:
-            if self.client_orders[key][0] not in self.orders:
-                del self.client_orders[key]
+        ended = [key for key, (order_id, _) in self.client_orders.items() if order_id not in self.orders]
+        for key in ended[:-CLIENT_ORDER_IDS_MAX]:
+            del self.client_orders[key]

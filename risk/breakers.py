@@ -32,10 +32,13 @@ class Breaker:
         self._lows: deque[tuple[int, int]] = deque()
         self._highs: deque[tuple[int, int]] = deque()
 
-    def record(self, price: int, now: int) -> None:
-        """Remember a trade."""
+    def record(self, price: int, now: int, window: int) -> None:
+        """Remember a trade, and forget those older than `window` seconds."""
         second = now // SECOND
         lows, highs = self._lows, self._highs
+        for queue in (lows, highs):
+            while queue and queue[0][0] < second - window:
+                queue.popleft()
         while lows and lows[-1][1] >= price:
             lows.pop()
         if not lows or lows[-1][0] != second:
@@ -48,12 +51,11 @@ class Breaker:
     def extremes(self, now: int, window: int) -> tuple[int, int] | None:
         """The lowest and highest trade price of the last `window` seconds; None if there was no trade."""
         oldest = now // SECOND - window
-        for queue in (self._lows, self._highs):
-            while queue and queue[0][0] < oldest:
-                queue.popleft()
-        if not self._lows:
+        if not self._lows or self._lows[-1][0] < oldest:
             return None
-        return self._lows[0][1], self._highs[0][1]
+        low = next(price for second, price in self._lows if second >= oldest)
+        high = next(price for second, price in self._highs if second >= oldest)
+        return low, high
 
     def reset(self) -> None:
         """Forget every trade: the market starts afresh after a pause."""
@@ -61,6 +63,9 @@ class Breaker:
         self._highs.clear()
 
     def points(self, now: int, window: int) -> list[tuple[int, int]]:
-        """(second, price) pairs within the window that, recorded in this order, give the same extremes for ever."""
-        self.extremes(now, window)
-        return sorted({*self._lows, *self._highs})
+        """(second, price) pairs within the window that, recorded in this order, give the same extremes for ever.
+
+        The lowest and then the highest price of every second, recorded, give the same pairs.
+        """
+        oldest = now // SECOND - window
+        return sorted({point for point in (*self._lows, *self._highs) if point[0] >= oldest})

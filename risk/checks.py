@@ -1,7 +1,6 @@
 """What an account may do, checked before the book: pure questions, each answered with a reason or None."""
 
 from matching.engine.messages import Limits, Reason
-from risk.breakers import SECOND
 from risk.ledger import Account
 
 
@@ -11,14 +10,9 @@ def limits_are_sound(limits: Limits) -> bool:
     return all(value is None or value >= 0 for value in values)
 
 
-def count_order(*, account: Account, limits: Limits, now: int) -> Reason | None:
-    """Count an order placed or amended at `now` (microseconds); refuse it beyond the account's rate per second."""
-    second = now // SECOND
-    if account.placed_second != second:
-        account.placed_second = second
-        account.placed = 0
-    account.placed += 1
-    if limits.orders_per_second is not None and account.placed > limits.orders_per_second:
+def order_rate_refusal(*, limits: Limits, placed: int) -> Reason | None:
+    """Refuse the order that makes `placed` orders placed or amended within a second, if that is above the limit."""
+    if limits.orders_per_second is not None and placed > limits.orders_per_second:
         return Reason.ORDER_RATE_EXCEEDED
     return None
 

@@ -21,7 +21,7 @@ from matching.engine.messages import (
 
 
 class Balance:
-    """Funds of one account in one asset, in the asset's units: available + held. Only house accounts may go negative."""
+    """Funds of one account in one asset, in its units: available + held. Only house accounts may go negative."""
 
     __slots__ = ("account_id", "asset_id", "available", "held")
 
@@ -35,8 +35,8 @@ class Balance:
 class Account:
     """One account's balances and what its limits are measured by.
 
-    `owner` is the user, shared by a user's accounts. `open_orders`: market id -> how many rest there. `placed`: how
-    many orders it placed or amended within `placed_second` (seconds since 1970).
+    `owner` is the user, shared by a user's accounts. `open_orders`: market id -> how many rest there. `rates`: market
+    id -> its fee rates, as long as they are known to hold on `rates_day`.
     """
 
     __slots__ = (
@@ -48,8 +48,6 @@ class Account:
         "open_orders",
         "opened_at",
         "owner",
-        "placed",
-        "placed_second",
         "rates",
         "rates_day",
     )
@@ -63,8 +61,6 @@ class Account:
         self.balances: dict[int, Balance] = {}
         self.limits: Limits | None = None
         self.open_orders: dict[int, int] = {}
-        self.placed = 0
-        self.placed_second = 0
         self.rates: dict[int, tuple[int, int]] = {}
         self.rates_day = 0
 
