@@ -1,4 +1,4 @@
-"""The ASGI application that the server runs: HTTP goes to Django, the server's start and stop end here."""
+"""The ASGI application that the server runs: order entry goes to the gateway, everything else to Django."""
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,11 +13,19 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _django = get_asgi_application()
 
+from matching.worker import order_lane  # noqa: E402 - Django must be set up first
+from trading.gateway.app import Gateway, takes  # noqa: E402
+from trading.gateway.database import READERS  # noqa: E402
+
+_gateway = Gateway(lane=order_lane())
+
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer one connection, or the server's lifespan conversation."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
+    elif takes(scope):
+        await _gateway(scope, receive, send)
     else:
         await _django(scope, receive, send)
 
@@ -25,4 +33,5 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 async def _lifespan(receive: Receive, send: Send) -> None:
     while (await receive())["type"] != "lifespan.shutdown":
         await send({"type": "lifespan.startup.complete"})
+    READERS.close()
     await send({"type": "lifespan.shutdown.complete"})

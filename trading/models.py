@@ -1,7 +1,66 @@
-"""Who may act: the users of Bourse."""
+"""Who may act: the users of Bourse, and the API keys of their programs."""
+
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models, transaction
+from django.db.models import Q
+
+from risk.models import Account
 
 
 class User(AbstractUser):
     """A person or a program that signs in; money belongs to the accounts of `risk`, never to a user row."""
+
+
+class ApiKey(models.Model):
+    """A program's right to act for one account. HMAC keys keep their secret encrypted, Ed25519 keys only a public key.
+
+    Made by `trading.api_keys.issue_api_key`. A change is seen at once by this process and within 2 s by all others.
+    """
+
+    key = models.CharField(max_length=40, unique=True, help_text="The public name, sent as X-API-Key.")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="api_keys")
+    label = models.CharField(max_length=64, blank=True)
+    scopes = ArrayField(models.CharField(max_length=8), help_text="read, trade, withdraw.")
+    secret_encrypted = models.BinaryField(null=True)
+    public_key = models.BinaryField(null=True, help_text="Ed25519, 32 bytes.")
+    networks = ArrayField(
+        models.CharField(max_length=43), default=list, blank=True, help_text="Allowed networks; none: every address."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(secret_encrypted__isnull=False, public_key__isnull=True)
+                | Q(secret_encrypted__isnull=True, public_key__isnull=False),
+                name="api_key_one_kind",
+            ),
+            models.CheckConstraint(
+                condition=Q(scopes__contained_by=["read", "trade", "withdraw"]), name="api_key_scopes_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and make this process look at the row again before it trusts the key."""
+        super().save(*args, **kwargs)
+        self._forget_cached()
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete, and make this process forget the key."""
+        self._forget_cached()
+        return super().delete(*args, **kwargs)
+
+    def _forget_cached(self) -> None:
+        from trading.gateway.keys import CACHE  # the cache reads this table
+
+        key = self.key
+        transaction.on_commit(lambda: CACHE.forget(key))

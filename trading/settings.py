@@ -75,6 +75,10 @@ DATABASES = {"default": database_from_url(url=DATABASE_URL or embedded.database_
 
 # How it behaves.
 RATE_LIMITS = environment.flag(name="RATE_LIMITS", default=True)
+RATE_LIMIT_KEY = environment.integer(name="RATE_LIMIT_KEY", default=500, minimum=1, maximum=1_000_000)
+RATE_LIMIT_ACCOUNT = environment.integer(name="RATE_LIMIT_ACCOUNT", default=1_000, minimum=1, maximum=1_000_000)
+RATE_LIMIT_ADDRESS = environment.integer(name="RATE_LIMIT_ADDRESS", default=2_000, minimum=1, maximum=1_000_000)
+RATE_LIMIT_FAILURES = environment.integer(name="RATE_LIMIT_FAILURES", default=60, minimum=1, maximum=1_000_000)
 WITHDRAWAL_APPROVAL = environment.flag(name="WITHDRAWAL_APPROVAL", default=True)
 BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
 LANE_COMMANDS_MAX = environment.integer(name="LANE_COMMANDS_MAX", default=10_000, minimum=1, maximum=1_000_000)

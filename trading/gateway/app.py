@@ -1,0 +1,198 @@
+"""The ASGI application of order entry: everything that a request passes before and after its handler.
+
+Route, read, count, authenticate, handle, answer. What goes wrong on the way is an ApiError; anything else is a fault of
+ours, logged, and told as `internal_error`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from matching.lanes import InProcessLane, LaneError
+from trading.gateway import auth, handlers
+from trading.gateway.database import READERS
+from trading.gateway.errors import ApiError, Headers, internal_error, not_carried
+from trading.gateway.handlers import Answer, Call
+from trading.gateway.keys import Principal
+from trading.gateway.limits import Meter, Unlimited, limits_from_settings
+from trading.gateway.sessions import authenticate_session
+
+PATH = "/api/v1/orders"
+BODY_BYTES_MAX = 64 * 1024
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Call], Awaitable[Answer]]
+Routes = dict[str, Handler]
+
+BY_CLIENT_ID = "by-client-id/"
+COLLECTION: Routes = {"POST": handlers.place, "DELETE": handlers.cancel_all}
+BATCH: Routes = {"POST": handlers.place_batch}
+TEST: Routes = {"POST": handlers.test_place}
+ORDER: Routes = {"PATCH": handlers.amend, "DELETE": handlers.cancel}
+ORDER_BY_CLIENT_ID: Routes = {"PATCH": handlers.amend_by_client_id, "DELETE": handlers.cancel_by_client_id}
+READABLE = (COLLECTION, ORDER, ORDER_BY_CLIENT_ID)
+"""Where Django answers GET, HEAD and OPTIONS."""
+
+_encode = msgspec.json.Encoder().encode
+_logger = logging.getLogger(__name__)
+_common_headers = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class _Gone(Exception):
+    """The client has hung up."""
+
+
+def takes(scope: Scope) -> bool:
+    """Whether this request is order entry's: a path at or below PATH and a method that is not for reading."""
+    if scope["type"] != "http" or scope["method"] in READ_METHODS:
+        return False
+    path: str = scope["path"]
+    return path.startswith(PATH) and (len(path) == len(PATH) or path[len(PATH)] == "/")
+
+
+class Gateway:
+    """Order entry over HTTP. `lane` carries the commands; `limits` None: those of the settings."""
+
+    def __init__(self, *, lane: InProcessLane, limits: Unlimited | None = None) -> None:
+        self._lane = lane
+        self._limits = limits_from_settings() if limits is None else limits
+        self._trusted_proxies = tuple(settings.TRUSTED_PROXIES)
+        auth.networks_from_texts(self._trusted_proxies)  # a wrong setting ends the start, not a request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        meter = self._limits.meter()
+        headers: Headers = ()
+        error: ApiError | None = None
+        try:
+            status, answer = await self._answer(scope, receive, meter)
+        except _Gone:
+            return
+        except ApiError as refused:
+            error = refused
+        except LaneError as failed:
+            error = not_carried(failed)
+        except Exception:
+            _logger.exception("A request to order entry failed by a fault of ours")
+            error = internal_error()
+        if error is not None:
+            status, answer, headers = error.status, error.answer(), error.headers
+        body = _encode(answer)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*_common_headers, (b"content-length", b"%d" % len(body)), *meter.headers(), *headers],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive, meter: Meter) -> Answer:
+        handler, name = _route(scope["method"], scope["path"])
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        address = self._address(scope, headers)
+        await meter.request(address=address)
+        body = await _read_body(headers, receive)
+        try:
+            principal = await _principal(scope, headers, body, address)
+        except ApiError as error:
+            if error.status == 401:
+                await meter.failure(address=address)
+            raise
+        return await handler(Call(principal, self._lane, meter, body, scope["query_string"], name))
+
+    def _address(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
+        client = scope.get("client")
+        peer: str = client[0] if client else ""
+        if not self._trusted_proxies or b"x-forwarded-for" not in headers:
+            return peer
+        hops = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        return auth.client_address(peer=peer, forwarded_for=hops.decode("latin-1"), trusted=self._trusted_proxies)
+
+
+async def _principal(scope: Scope, headers: dict[bytes, bytes], body: bytes, address: str) -> Principal:
+    """Who asks, by signature or by session, with the right to trade. Raises ApiError 401 or 403."""
+    key = headers.get(b"x-api-key")
+    if key is not None:
+        query, path = scope["query_string"], scope["raw_path"]
+        return await auth.authenticate_in_loop(
+            credentials=auth.Credentials(
+                key, headers.get(b"x-timestamp"), headers.get(b"x-signature"), headers.get(b"x-window")
+            ),
+            method=scope["method"],
+            target=path + b"?" + query if query else path,
+            body=body,
+            address=address,
+            scope="trade",
+        )
+    if b"cookie" not in headers:
+        raise ApiError(401, "authentication_required", "Sign in, or sign the request with an API key.")
+    return await READERS.run(authenticate_session, scope=scope, body=body)
+
+
+def _route(method: str, path: str) -> tuple[Handler, str]:
+    """The handler for a request, and the order that its path names. Raises ApiError 404 or 405."""
+    name = ""
+    rest = path[len(PATH) + 1 :]
+    if len(path) == len(PATH):
+        routes = COLLECTION
+    elif rest == "batch":
+        routes = BATCH
+    elif rest == "test":
+        routes = TEST
+    elif rest.startswith(BY_CLIENT_ID) and len(rest) > len(BY_CLIENT_ID):
+        routes, name = ORDER_BY_CLIENT_ID, rest[len(BY_CLIENT_ID) :]
+    elif rest and "/" not in rest:
+        routes, name = ORDER, rest
+    else:
+        raise ApiError(404, "not_found", "There is nothing at this path.")
+    handler = routes.get(method)
+    if handler is None:
+        readable = sorted(READ_METHODS) if any(routes is other for other in READABLE) else []
+        allowed = ", ".join([*readable, *sorted(routes)])
+        raise ApiError(405, "method_not_allowed", f"This path takes {allowed}.", None, ((b"allow", allowed.encode()),))
+    return handler, name
+
+
+async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """The whole body; ApiError 413 as soon as it is known to be too large, without reading on."""
+    announced = headers.get(b"content-length", b"0")
+    if not announced.isdigit() or len(announced) > 9 or int(announced) > BODY_BYTES_MAX:
+        raise _too_large()
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise _Gone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > BODY_BYTES_MAX:
+            raise _too_large()
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body", False):
+        if size > BODY_BYTES_MAX:
+            raise _too_large()
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+    if size > BODY_BYTES_MAX:
+        raise _too_large()
+    return b"".join(parts)
+
+
+def _too_large() -> ApiError:
+    # The rest of the body is on its way: the connection cannot be used for another request.
+    return ApiError(
+        413, "body_too_large", f"A body has at most {BODY_BYTES_MAX} bytes.", None, ((b"connection", b"close"),)
+    )
