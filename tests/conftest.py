@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
+from pytest_django.plugin import DjangoDbBlocker
 
+from tests.databases import copied_database, default_database
 from tests.harness import ServerProcess, new_data_dir, remove_data_dir
 from trading import embedded
 from trading.settings import database_from_url
@@ -34,6 +37,29 @@ def postgres_url() -> Iterator[str]:
 def django_db_modify_db_settings(postgres_url: str) -> None:
     """Point Django at the run's server before pytest-django makes its test database there."""
     settings.DATABASES["default"].update(database_from_url(url=postgres_url))
+
+
+@pytest.fixture(scope="session")
+def migrated_database(django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The name of a migrated database to make copies of; nobody connects to it."""
+    with django_db_blocker.unblock(), copied_database(source="template1") as name:
+        with default_database(name=name):
+            call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+        yield name
+
+
+@pytest.fixture(scope="module")
+def fresh_database(migrated_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A migrated, empty database for the tests of one module, and its name: commits hold, from any thread.
+
+    For tests with the real worker (tests/builders.py) instead of `db`, which must not be used in the same module.
+    """
+    with (
+        django_db_blocker.unblock(),
+        copied_database(source=migrated_database) as name,
+        default_database(name=name),
+    ):
+        yield name
 
 
 @pytest.fixture
