@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import connection
 
-from marketdata.models import Market
 from marketdata.models import Asset as AssetRow
+from marketdata.models import Market
 from marketdata.scale import decimals_of, units_from_numeric
 from marketdata.shapes import (
     DecimalText,
@@ -60,12 +60,16 @@ class MarketFormat:
         return amount_text(value, self.base_scale, self.quantity_decimals)
 
     def base_amount(self, value: Decimal) -> str:
-        """An amount of the base asset with all its decimals."""
-        return amount_text(value, self.base_scale)
+        """An amount of the base asset with as many decimals as it needs."""
+        return amount_text(value, self.base_scale, 0)
+
+    def quote_amount(self, value: Decimal) -> str:
+        """An amount of the quote asset with as many decimals as it needs."""
+        return amount_text(value, self.quote_scale, 0)
 
     def notional(self, value: Decimal) -> str:
-        """An amount of the quote asset with all its decimals."""
-        return amount_text(value, self.quote_scale)
+        """A price times a quantity, with at least the decimals of the tick size."""
+        return amount_text(value, self.quote_scale, self.price_decimals)
 
 
 @lru_cache(maxsize=4096)
@@ -203,7 +207,7 @@ def trades(*, market: str, limit: int, before: int | None = None) -> Page[Public
             WHERE market_id = (SELECT id FROM marketdata_market WHERE symbol = %(market)s) {_BEFORE if before else ""}
             ORDER BY id DESC LIMIT %(limit)s + 1
         ) t {market_join(of="t")} ORDER BY t.id DESC
-    """
+    """  # noqa: S608
     rows = rows_of(sql=sql, arguments={"market": market, "limit": limit, "before": before})
     if not rows:
         require_market(symbol=market)
@@ -230,7 +234,7 @@ def announcements(*, limit: int, before: int | None = None) -> Page[PublicAnnoun
             SELECT * FROM notifications_announcement WHERE true {_BEFORE if before else ""}
             ORDER BY id DESC LIMIT %(limit)s + 1
         ) a LEFT JOIN marketdata_market m ON m.id = a.market_id ORDER BY a.id DESC
-    """
+    """  # noqa: S608
     found = [
         PublicAnnouncement(
             id=id_, sequence=sequence, market=symbol, type=kind, text=text, announced_at=time_text(announced_at)

@@ -15,13 +15,16 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
+from marketdata.shapes import ID_MAX
+
 T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., Any])
 
 _WHOLE_NUMBER = re.compile(r"(0|[1-9][0-9]{0,18})", re.ASCII)
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
-_PATH = re.compile(r"^(?P<text>.*) - at `\$\.?(?P<field>.*)`$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`(?: - at `\$.*`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
+_PATH = re.compile(r"(?P<text>.*) - at `\$\.?(?P<field>\w+).*`", re.DOTALL)
+_NAME_LENGTH_MAX = 64
 
 
 class ApiError(APIException):
@@ -31,7 +34,13 @@ class ApiError(APIException):
     """
 
     def __init__(
-        self, code: str, message: str, *, status_code: int, field: str | None = None, headers: dict[str, str] | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        status_code: int,
+        field: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message, code)
         self.status_code = status_code
@@ -49,7 +58,7 @@ class Error(msgspec.Struct, frozen=True, omit_defaults=True):
     field: str | None = None
 
 
-class ErrorAnswer(msgspec.Struct, frozen=True):
+class ErrorResponse(msgspec.Struct, frozen=True):
     """Every answer other than success."""
 
     error: Error
@@ -59,18 +68,13 @@ class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No query parameters."""
 
 
-def not_found(code: str, message: str, *, field: str | None = None) -> ApiError:
-    """404: it does not exist, or is not the caller's to see."""
-    return ApiError(code, message, status_code=status.HTTP_404_NOT_FOUND, field=field)
-
-
-def query(request: Request, parameters: type[T]) -> T:
-    """The query parameters as a struct. Raises ApiError 400 naming an unknown, repeated or invalid parameter."""
+def query(request: Request, parameters: type[T] = NoParameters) -> T:  # type: ignore[assignment]
+    """The query parameters as a struct. Raises ApiError 422 naming an unknown, repeated or invalid parameter."""
     hints = typing.get_type_hints(parameters)
     values: dict[str, object] = {}
     for name, given in request.query_params.lists():
         if len(given) > 1:
-            raise _bad_request("invalid_parameter", "The parameter is given more than once.", name)
+            raise _invalid("invalid_field", f"Give {_shortened(name)} once.", _shortened(name))
         whole = _takes_whole_number(hints.get(name)) and _WHOLE_NUMBER.fullmatch(given[0])
         values[name] = int(given[0]) if whole else given[0]
     try:
@@ -80,8 +84,8 @@ def query(request: Request, parameters: type[T]) -> T:
 
 
 def body(request: Request, fields: type[T]) -> T:
-    """The JSON body as a struct. Raises ApiError: 415 if it is no JSON, 400 naming what is malformed or unknown."""
-    content_type = request.content_type.partition(";")[0].strip().lower()
+    """The JSON body as a struct. Raises ApiError: 415 if it is no JSON, 400 or 422 naming what is wrong with it."""
+    content_type = (request.content_type or "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise ApiError(
             "unsupported_media_type",
@@ -92,8 +96,10 @@ def body(request: Request, fields: type[T]) -> T:
         return msgspec.json.decode(request._request.body, type=fields)
     except msgspec.ValidationError as error:
         raise _refused(error, "field") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise _bad_request("malformed_json", "The body is not valid JSON.", None) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ApiError(
+            "malformed_json", "The body is not well-formed JSON.", status_code=status.HTTP_400_BAD_REQUEST
+        ) from None
 
 
 def account_of(request: Request) -> int:
@@ -101,8 +107,23 @@ def account_of(request: Request) -> int:
     return int(request.auth.account_id)  # type: ignore[union-attr]
 
 
+def market_in_path() -> OpenApiParameter:
+    """The path's `{market}`, for `documented`."""
+    return OpenApiParameter(
+        "market", {"type": "string", "examples": ["BTC-USDT"]}, OpenApiParameter.PATH, description="The market."
+    )
+
+
+def id_in_path(name: str, description: str) -> OpenApiParameter:
+    """A whole number in the path, for `documented`."""
+    return OpenApiParameter(
+        name, {"type": "integer", "minimum": 1, "maximum": ID_MAX}, OpenApiParameter.PATH, description=description
+    )
+
+
 def documented(
     *,
+    tag: str,
     summary: str,
     returns: Any,
     status_code: int = 200,
@@ -111,16 +132,16 @@ def documented(
     takes: type | None = None,
     refuses: Iterable[int] = (),
     public: bool = False,
-    tag: str,
 ) -> Callable[[View], View]:
     """Describe a view's method in the OpenAPI document. `refuses`: the statuses that only some endpoints answer."""
-    always = (400, 429, 503) if public else (400, 401, 403, 429, 503)
-    errors = sorted({*always, *refuses})
-    described = [*path, *_parameters(parameters)]
+    always = (400, 422, 429, 503) if public else (400, 401, 403, 404, 422, 429, 503)
+    named = [*path]
+    errors = sorted({*always, *refuses, *((404,) if named else ())})
+    described = [*named, *_parameters(parameters)]
     answers: dict[int, OpenApiResponse] = {
         status_code: OpenApiResponse(schema_of(returns) if returns else None, description="Success.")
     }
-    answers |= {error: OpenApiResponse(schema_of(ErrorAnswer), description=ERROR_MEANINGS[error]) for error in errors}
+    answers |= {error: OpenApiResponse(schema_of(ErrorResponse), description=ERROR_MEANINGS[error]) for error in errors}
     return extend_schema(
         summary=summary,
         parameters=described,
@@ -132,13 +153,13 @@ def documented(
 
 
 ERROR_MEANINGS = {
-    400: "The request is malformed: an unknown or invalid parameter, header or body.",
+    400: "The request is malformed.",
     401: "Nobody is signed in, or the signature is wrong.",
     403: "The caller may not do this.",
     404: "It does not exist, or is not the caller's.",
     413: "The body is too large.",
     415: "The body is not JSON.",
-    422: "The exchange refused; the code is the reason.",
+    422: "A parameter or field is unknown or invalid, or the exchange refused; the code is the reason.",
     429: "Too many requests; Retry-After says when to try again.",
     503: "The database or the matching worker does not answer at the moment.",
 }
@@ -176,16 +197,22 @@ def _takes_whole_number(hint: Any) -> bool:
     return hint is int or int in typing.get_args(hint)
 
 
-def _bad_request(code: str, message: str, field: str | None) -> ApiError:
-    return ApiError(code, message, status_code=status.HTTP_400_BAD_REQUEST, field=field)
+def _invalid(code: str, message: str, field: str | None) -> ApiError:
+    return ApiError(code, message, status_code=status.HTTP_422_UNPROCESSABLE_ENTITY, field=field)
 
 
 def _refused(error: msgspec.ValidationError, part: str) -> ApiError:
+    """Name what msgspec found; its texts are part of its documented behaviour and held by our tests."""
     text = str(error)
     if unknown := _UNKNOWN.fullmatch(text):
-        return _bad_request(f"unknown_{part}", f"There is no such {part}.", unknown["field"][:64])
-    if missing := _MISSING.fullmatch(text):
-        return _bad_request(f"missing_{part}", f"This {part} is required.", missing["field"])
+        field = _shortened(unknown["field"])
+        return _invalid(f"unknown_{part}", f"There is no {part} {field!r} here.", field)
+    if missing := _MISSING.match(text):
+        return _invalid(f"missing_{part}", f"The {part} {missing['field']} is required.", missing["field"])
     if located := _PATH.fullmatch(text):
-        return _bad_request(f"invalid_{part}", located["text"], located["field"])
-    return _bad_request(f"invalid_{part}", text, None)
+        return _invalid("invalid_field", f"{located['text'].replace('`', '')}.", located["field"])
+    return _invalid("invalid_body", "The body must be one JSON object.", None)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH_MAX else name[:_NAME_LENGTH_MAX] + "..."

@@ -51,8 +51,13 @@ class Page(Generic[T]):
 
 
 def page_of(*, rows: list[T], ids: list[int], limit: int) -> Page[T]:
-    """The page of `limit` rows out of up to `limit` + 1 rows read; `ids` are theirs, the last one shown is the cursor."""
+    """The page of `limit` rows out of up to `limit` + 1 read; `ids` are theirs, the last one shown is the cursor."""
     return Page(rows[:limit], str(ids[limit - 1]) if len(rows) > limit else None)
+
+
+def cursor_id(cursor: str | None) -> int | None:
+    """The id that a cursor stands for: what comes after it has lower ids."""
+    return None if cursor is None else int(cursor)
 
 
 def amount_text(value: Decimal, scale: int, decimals: int | None = None) -> str:

@@ -7,7 +7,6 @@ Both are one statement, so a depth belongs to exactly the sequence number it com
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from marketdata.queries import MARKET_COLUMNS, MarketFormat, UnknownMarket, market_format, rows_of
 from marketdata.shapes import DecimalText, TimeText, time_text

@@ -6,6 +6,7 @@ first, on an index, and join afterwards, so a page costs the same however long t
 
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
 
 from marketdata.queries import MARKET_COLUMNS, MarketFormat, market_format, market_join, require_market, rows_of
@@ -15,6 +16,9 @@ from matching.engine.messages import OrderStatus, OrderType, SelfTradePrevention
 
 ORDER_FILLS_MAX = 1_000
 """At most this many fills come with one order; the others by `fills(order_id=...)`."""
+
+AVERAGE_EXTRA_DECIMALS = 6
+"""An average price has this many decimals beyond the tick's, as order entry answers it."""
 
 Liquidity = Literal["maker", "taker"]
 
@@ -64,16 +68,17 @@ class ListedOrder:
     type: OrderType
     time_in_force: TimeInForce
     post_only: bool
-    self_trade_prevention: SelfTradePrevention
     price: DecimalText | None
     quantity: DecimalText | None
     quote_amount: DecimalText | None
     filled_quantity: DecimalText
     filled_notional: DecimalText
     average_price: DecimalText | None
+    remaining_quantity: DecimalText
     prevented_quantity: DecimalText
     status: OrderStatus
     reason: str | None
+    self_trade_prevention: SelfTradePrevention
     created_at: TimeText
     updated_at: TimeText
 
@@ -174,12 +179,12 @@ _MARKET_ID = "(SELECT id FROM marketdata_market WHERE symbol = %(market)s)"
 
 _ORDER_COLUMNS = """o.id, o.client_order_id, o.side, o.order_type, o.time_in_force, o.post_only,
     o.self_trade_prevention, o.price, o.quantity, o.quote_amount, o.filled_quantity, o.filled_notional,
-    o.prevented_quantity, o.status, o.reason, o.created_at, o.updated_at"""
+    o.remaining, o.prevented_quantity, o.status, o.reason, o.created_at, o.updated_at"""
 
-_MARKET_AT = 17
+_MARKET_AT = 18
 """Where the market's columns begin in a row of _ORDER_COLUMNS and MARKET_COLUMNS."""
 
-_FILL_AT = 24
+_FILL_AT = 25
 """Where a fill's columns begin after those."""
 
 
@@ -197,7 +202,7 @@ def _halves(role: Liquidity, conditions: list[str], order_id: int | None) -> str
 
 def _order_fields(row: tuple[Any, ...]) -> dict[str, Any]:
     style = market_format(*row[_MARKET_AT:])
-    price, quantity, quote_amount, filled_quantity, filled_notional, prevented_quantity = row[7:13]
+    price, quantity, quote_amount, filled_quantity, filled_notional, remaining, prevented_quantity = row[7:14]
     return {
         "id": row[0],
         "client_order_id": row[1],
@@ -206,35 +211,36 @@ def _order_fields(row: tuple[Any, ...]) -> dict[str, Any]:
         "type": row[3],
         "time_in_force": row[4],
         "post_only": row[5],
-        "self_trade_prevention": row[6],
         "price": None if price is None else style.price(price),
         "quantity": None if quantity is None else style.quantity(quantity),
         "quote_amount": None if quote_amount is None else style.notional(quote_amount),
         "filled_quantity": style.quantity(filled_quantity),
         "filled_notional": style.notional(filled_notional),
         "average_price": _average_price(filled_notional, filled_quantity, style),
+        "remaining_quantity": style.quantity(remaining),
         "prevented_quantity": style.quantity(prevented_quantity),
-        "status": row[13],
-        "reason": row[14],
-        "created_at": time_text(row[15]),
-        "updated_at": time_text(row[16]),
+        "status": row[14],
+        "reason": row[15],
+        "self_trade_prevention": row[6],
+        "created_at": time_text(row[16]),
+        "updated_at": time_text(row[17]),
     }
 
 
 def _average_price(notional: Decimal, quantity: Decimal, style: MarketFormat) -> str | None:
-    """Notional per whole base, cut to a unit of the quote asset."""
+    """Notional by quantity, rounded half to even; None for no quantity."""
     if not quantity:
         return None
-    units = units_from_numeric(format(notional, "f"), style.quote_scale) * 10**style.base_scale
-    return text_from_units(
-        units // units_from_numeric(format(quantity, "f"), style.base_scale), style.quote_scale, style.price_decimals
-    )
+    decimals = style.price_decimals + AVERAGE_EXTRA_DECIMALS
+    dividend = units_from_numeric(format(notional, "f"), style.quote_scale) * 10 ** (style.base_scale + decimals)
+    divisor = units_from_numeric(format(quantity, "f"), style.base_scale) * 10**style.quote_scale
+    return text_from_units(round(Fraction(dividend, divisor)), decimals, style.price_decimals)
 
 
 def _fee(fee: Decimal, side: Side, style: MarketFormat) -> tuple[str, str]:
     """(fee, fee_asset): buyers receive, and pay fees in, the base asset, sellers the quote asset."""
     from_base = side == "buy"
-    text = style.base_amount(fee) if from_base else style.notional(fee)
+    text = style.base_amount(fee) if from_base else style.quote_amount(fee)
     return text, style.base if from_base else style.quote
 
 

@@ -79,6 +79,10 @@ RATE_LIMIT_KEY = environment.integer(name="RATE_LIMIT_KEY", default=500, minimum
 RATE_LIMIT_ACCOUNT = environment.integer(name="RATE_LIMIT_ACCOUNT", default=1_000, minimum=1, maximum=1_000_000)
 RATE_LIMIT_ADDRESS = environment.integer(name="RATE_LIMIT_ADDRESS", default=2_000, minimum=1, maximum=1_000_000)
 RATE_LIMIT_FAILURES = environment.integer(name="RATE_LIMIT_FAILURES", default=60, minimum=1, maximum=1_000_000)
+RATELIMIT_ENABLE = RATE_LIMITS  # django-ratelimit's own name
+API_RATE_ADDRESS = f"{RATE_LIMIT_ADDRESS}/s"
+API_RATE_CALLER = "100/s"  # reads and changes of one API key or user
+API_RATE_CHANGES = "300/m"  # of these: deposits, withdrawals, accounts, keys
 WITHDRAWAL_APPROVAL = environment.flag(name="WITHDRAWAL_APPROVAL", default=True)
 BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
 LANE_COMMANDS_MAX = environment.integer(name="LANE_COMMANDS_MAX", default=10_000, minimum=1, maximum=1_000_000)
@@ -104,6 +108,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "trading.api.limits.ApiRequests",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -150,16 +155,24 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}},
+}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "trading.api.authentication.SignedRequest",
+        "trading.api.authentication.BrowserSession",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["trading.api.limits.CallerThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["trading.api.rendering.StructRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "trading.api.rendering.AlwaysJson",
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "COERCE_DECIMAL_TO_STRING": True,
+    "DEFAULT_METADATA_CLASS": "trading.api.rendering.AllowOnly",
+    "EXCEPTION_HANDLER": "trading.api.errors.answer_to",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Bourse",
@@ -169,6 +182,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": ["trading.api.schema.whole_document"],
 }
 
 # Order entry refuses bodies over 64 KiB before reading them; what goes through Django has the same bound.

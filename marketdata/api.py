@@ -1,0 +1,90 @@
+"""The public reads of assets, markets, trades and announcements: parse, ask queries.py, answer."""
+
+import msgspec
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from marketdata import queries
+from marketdata.rest import documented, market_in_path, query
+from marketdata.shapes import LIMIT_DEFAULT, Cursor, Limit, Page, cursor_id
+
+
+class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of a list."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+class PublicView(APIView):
+    """A view for everyone: nobody is asked who they are."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class Assets(PublicView):
+    """What can be owned."""
+
+    @documented(tag="public", summary="All assets", returns=list[queries.Asset], public=True)
+    def get(self, request: Request) -> Response:
+        """Every asset with its scale."""
+        query(request)
+        return Response(queries.assets())
+
+
+class Markets(PublicView):
+    """What can be traded."""
+
+    @documented(tag="public", summary="All markets", returns=list[queries.MarketDescription], public=True)
+    def get(self, request: Request) -> Response:
+        """Every market with its filters, circuit breaker and state."""
+        query(request)
+        return Response(queries.markets())
+
+
+class Market(PublicView):
+    """One market."""
+
+    @documented(
+        tag="public", summary="One market", returns=queries.MarketDescription, path=[market_in_path()], public=True
+    )
+    def get(self, request: Request, market: str) -> Response:
+        """A market's filters, circuit breaker and state."""
+        query(request)
+        return Response(queries.market(symbol=market))
+
+
+class Trades(PublicView):
+    """The tape."""
+
+    @documented(
+        tag="public",
+        summary="A market's trades",
+        returns=Page[queries.PublicTrade],
+        path=[market_in_path()],
+        parameters=PageParameters,
+        public=True,
+    )
+    def get(self, request: Request, market: str) -> Response:
+        """Trades, newest first."""
+        page = query(request, PageParameters)
+        return Response(queries.trades(market=market, limit=page.limit, before=cursor_id(page.cursor)))
+
+
+class Announcements(PublicView):
+    """What the exchange tells everyone."""
+
+    @documented(
+        tag="public",
+        summary="Announcements",
+        returns=Page[queries.PublicAnnouncement],
+        parameters=PageParameters,
+        public=True,
+    )
+    def get(self, request: Request) -> Response:
+        """Halts, reopenings and circuit breakers with their numbers, newest first."""
+        page = query(request, PageParameters)
+        return Response(queries.announcements(limit=page.limit, before=cursor_id(page.cursor)))

@@ -1,0 +1,157 @@
+"""An account's orders and fills, and everyone's view of the book: parse, ask the queries, answer."""
+
+from typing import Annotated
+
+import msgspec
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
+from msgspec import Meta
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from marketdata.api import PublicView
+from marketdata.rest import account_of, documented, id_in_path, market_in_path, query
+from marketdata.shapes import ID_MAX, LIMIT_DEFAULT, Cursor, Id, Limit, MarketSymbol, Page, cursor_id
+from matching.engine.messages import OrderStatus, Side
+from orders import book_queries, queries
+
+Levels = Annotated[int, Meta(ge=1, le=1_000, description="Price levels of each side at most.")]
+LEVELS_DEFAULT = 100
+
+
+class OrderParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which orders."""
+
+    status: OrderStatus | None = None
+    market: MarketSymbol | None = None
+    side: Side | None = None
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+class FillParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which fills."""
+
+    market: MarketSymbol | None = None
+    order_id: Id | None = None
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+class DepthParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the book."""
+
+    levels: Levels = LEVELS_DEFAULT
+
+
+class EntryOnly(APIView):
+    """A path of order entry's, which answers POST before Django: nothing to read here."""
+
+    allowed_methods = ["POST", "OPTIONS"]
+    schema = None
+
+
+class Orders(APIView):
+    """The account's orders. Placing and canceling them is order entry's, which answers before Django."""
+
+    allowed_methods = ["GET", "HEAD", "OPTIONS", "POST", "DELETE"]
+
+    @documented(tag="orders", summary="My orders", returns=Page[queries.ListedOrder], parameters=OrderParameters)
+    def get(self, request: Request) -> Response:
+        """Orders, newest first, without their fills."""
+        asked = query(request, OrderParameters)
+        return Response(
+            queries.orders(
+                account_id=account_of(request),
+                limit=asked.limit,
+                before=cursor_id(asked.cursor),
+                market=asked.market,
+                side=asked.side,
+                status=asked.status,
+            )
+        )
+
+
+class Order(APIView):
+    """One order by its id."""
+
+    allowed_methods = ["GET", "HEAD", "OPTIONS", "PATCH", "DELETE"]
+
+    @documented(
+        tag="orders",
+        summary="One of my orders",
+        returns=queries.FilledOrder,
+        path=[id_in_path("order_id", "The order's id.")],
+    )
+    def get(self, request: Request, order_id: int) -> Response:
+        """The order as it stands, with its fills."""
+        query(request)
+        if order_id > ID_MAX:
+            raise queries.UnknownOrder(order_id)
+        return Response(queries.order(account_id=account_of(request), order_id=order_id))
+
+
+class OrderByClientId(APIView):
+    """One order by the owner's name for it."""
+
+    allowed_methods = ["GET", "HEAD", "OPTIONS", "PATCH", "DELETE"]
+
+    @documented(
+        tag="orders",
+        summary="One of my orders, by client order id",
+        returns=queries.FilledOrder,
+        path=[OpenApiParameter("client_order_id", {"type": "string"}, OpenApiParameter.PATH)],
+    )
+    def get(self, request: Request, client_order_id: str) -> Response:
+        """The order as it stands, with its fills."""
+        query(request)
+        if "\0" in client_order_id:
+            raise queries.UnknownOrder(client_order_id)
+        return Response(queries.order(account_id=account_of(request), client_order_id=client_order_id))
+
+
+class Fills(APIView):
+    """The account's halves of trades."""
+
+    @documented(tag="orders", summary="My fills", returns=Page[queries.Fill], parameters=FillParameters)
+    def get(self, request: Request) -> Response:
+        """Fills, newest first."""
+        asked = query(request, FillParameters)
+        return Response(
+            queries.fills(
+                account_id=account_of(request),
+                limit=asked.limit,
+                before=cursor_id(asked.cursor),
+                market=asked.market,
+                order_id=asked.order_id,
+            )
+        )
+
+
+class Depth(PublicView):
+    """The book by price level."""
+
+    @documented(
+        tag="public",
+        summary="A market's depth",
+        returns=book_queries.Depth,
+        path=[market_in_path()],
+        parameters=DepthParameters,
+        public=True,
+    )
+    def get(self, request: Request, market: str) -> Response:
+        """Price levels, best first, as of one sequence number."""
+        return Response(book_queries.depth(market=market, levels=query(request, DepthParameters).levels))
+
+
+class Ticker(PublicView):
+    """The last 24 hours in one line."""
+
+    @documented(
+        tag="public", summary="A market's ticker", returns=book_queries.Ticker, path=[market_in_path()], public=True
+    )
+    def get(self, request: Request, market: str) -> Response:
+        """Last and best prices, and the last 24 hours."""
+        query(request)
+        return Response(book_queries.ticker(market=market, now=timezone.now()))
