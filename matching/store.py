@@ -5,6 +5,7 @@ sends them in one round trip, `load` reads the whole state back as a Snapshot. I
 up to the sync is one implicit transaction: all of it is durable, or none.
 """
 
+import logging
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from notifications import store as notifications_store
 from orders import store as orders_store
 from risk import store as risk_store
 from risk.breakers import SECOND, Breaker
+
+logger = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 
@@ -235,40 +238,45 @@ def load(connection: Connection) -> Snapshot:
     """The state at the end of the journal, read in one consistent snapshot of the database."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        row = connection.execute(
-            f"SELECT sequence, {microseconds('received_at')}, trade_id, entry_id, halted, halt_note "
-            "FROM matching_enginestate"
-        ).fetchone()
-        assert row is not None, "the engine's row is missing: the database is not migrated"
-        sequence, now, trade_id, entry_id, halted, halt_note = row
-        markets = marketdata_store.load_markets(connection)
-        accounts, frozen = risk_store.load_accounts(connection)
-        fee_tiers = fees_store.load_tiers(connection)
-        points = {market.market_id: _load_breaker_points(connection, market, now) for market in markets}
-        return Snapshot(
-            sequence=sequence,
-            now=now,
-            trade_id=trade_id,
-            entry_id=entry_id,
-            halted=halted,
-            halt_note=halt_note,
-            assets=marketdata_store.load_assets(connection),
-            markets=markets,
-            last_prices=marketdata_store.load_last_prices(connection),
-            breaker_points={market_id: found for market_id, found in points.items() if found},
-            accounts=accounts,
-            frozen=frozen,
-            balances=risk_store.load_balances(connection),
-            limits=risk_store.load_limits(connection),
-            fee_tiers=fee_tiers,
-            fee_overrides=fees_store.load_overrides(connection),
-            volumes=fees_store.load_volumes(
-                connection, valuation_asset_id=fee_tiers.valuation_asset_id, day=now // MICROSECONDS_PER_DAY
-            ),
-            withdrawals=risk_store.load_withdrawals(connection),
-            placed=_load_placed(connection, now),
-            orders=orders_store.load_open_orders(connection),
-        )
+        return load_within(connection)
+
+
+def load_within(connection: Connection) -> Snapshot:
+    """The state as the transaction at hand sees it; it must be one that sees the same all along."""
+    row = connection.execute(
+        f"SELECT sequence, {microseconds('received_at')}, trade_id, entry_id, halted, halt_note "
+        "FROM matching_enginestate"
+    ).fetchone()
+    assert row is not None, "the engine's row is missing: the database is not migrated"
+    sequence, now, trade_id, entry_id, halted, halt_note = row
+    markets = marketdata_store.load_markets(connection)
+    accounts, frozen = risk_store.load_accounts(connection)
+    fee_tiers = fees_store.load_tiers(connection)
+    points = {market.market_id: _load_breaker_points(connection, market, now) for market in markets}
+    return Snapshot(
+        sequence=sequence,
+        now=now,
+        trade_id=trade_id,
+        entry_id=entry_id,
+        halted=halted,
+        halt_note=halt_note,
+        assets=marketdata_store.load_assets(connection),
+        markets=markets,
+        last_prices=marketdata_store.load_last_prices(connection),
+        breaker_points={market_id: found for market_id, found in points.items() if found},
+        accounts=accounts,
+        frozen=frozen,
+        balances=risk_store.load_balances(connection),
+        limits=risk_store.load_limits(connection),
+        fee_tiers=fee_tiers,
+        fee_overrides=fees_store.load_overrides(connection),
+        volumes=fees_store.load_volumes(
+            connection, valuation_asset_id=fee_tiers.valuation_asset_id, day=now // MICROSECONDS_PER_DAY
+        ),
+        withdrawals=risk_store.load_withdrawals(connection),
+        placed=_load_placed(connection, now),
+        orders=orders_store.load_open_orders(connection),
+    )
 
 
 def _load_breaker_points(connection: Connection, market: messages.MarketChanged, now: int) -> list[tuple[int, int]]:
@@ -304,17 +312,27 @@ def load_scales(snapshot: Snapshot) -> Scales:
 
 
 def take_inbox(connection: Connection, *, limit: int, excluded: set[int]) -> list[tuple[int, AnyCommand]]:
-    """The oldest filed commands that are not done, leaving out those that are in a batch already."""
+    """The oldest filed commands that are not done, leaving out those that are in a batch already.
+
+    One that is no command at all (filed by another version, or by hand) is put aside.
+    """
     rows = connection.execute(
         "SELECT id, payload FROM matching_inboxcommand WHERE done_at IS NULL AND id <> ALL(%s) ORDER BY id LIMIT %s",
         [list(excluded), limit],
         prepare=True,
     )
-    return [(inbox_id, _decode_command(payload)) for inbox_id, payload in rows]
+    found: list[tuple[int, AnyCommand]] = []
+    for inbox_id, payload in rows.fetchall():
+        try:
+            found.append((inbox_id, _decode_command(payload)))
+        except msgspec.MsgspecError:
+            put_aside(connection, inbox_id=inbox_id)
+    return found
 
 
 def put_aside(connection: Connection, *, inbox_id: int) -> None:
     """Mark a filed command that cannot be executed, so that it does not stop everything behind it."""
+    logger.error("Filed command %d cannot be executed: put aside", inbox_id)
     connection.execute(
         "UPDATE matching_inboxcommand SET done_at = clock_timestamp(), result = '[]' WHERE id = %s", [inbox_id]
     )
