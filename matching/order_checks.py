@@ -231,6 +231,11 @@ def is_beyond(side: Side, price: int, limit: int | None) -> bool:
     return limit is not None and (price > limit if side == "buy" else price < limit)
 
 
+def short_of(side: Side, price: int) -> int:
+    """The worst limit at which an order of `side` does not yet trade at `price`."""
+    return price - 1 if side == "buy" else price + 1
+
+
 def bounds_of(market: TradedMarket, order: Order, budget: int | None, now: int) -> Bounds:
     """The bounds at the time `now` (microseconds). An order that would only meet its owner's own has its own price."""
     first = next_price(market, order, budget)
@@ -246,9 +251,9 @@ def _narrowed(limit: int | None, side: Side, first: int, allowed: Range | None) 
         return limit
     lowest, highest = allowed
     if side == "buy":
-        highest = highest if lowest <= first <= highest else first - 1
+        highest = highest if lowest <= first <= highest else short_of(side, first)
         return highest if limit is None else min(limit, highest)
-    lowest = lowest if lowest <= first <= highest else first + 1
+    lowest = lowest if lowest <= first <= highest else short_of(side, first)
     return lowest if limit is None else max(limit, lowest)
 
 

@@ -114,14 +114,14 @@ def _execute(state: State, account: Account, market: TradedMarket, order: LiveOr
     if order.remaining and not outcome.taker_canceled and bounds.limit != order.price:
         budget = None if order.quote_amount is None else order.remaining
         price = order_checks.next_price(market, order, budget)
-        if price is not None:
-            reason = _stop_reason(state, market, order, price, bounds.band, events)
-            _finish(state, account, market, order, reason)
-            return
-        # Within its price only orders of its own owner are left: nothing trades, so neither band nor breaker applies.
-        outcome = _match(market, order, order.price, budget)
+        # Before that price only orders of its own owner are in its way: nothing trades, so no bound applies.
+        limit = order.price if price is None else order_checks.short_of(order.side, price)
+        outcome = _match(market, order, limit, budget)
         assert not outcome.fills
         settle(state, account, market, order, outcome, events)
+        if price is not None:
+            _finish(state, account, market, order, _stop_reason(state, market, order, price, bounds.band, events))
+            return
     _finish(state, account, market, order, _end_reason(order, outcome))
 
 
