@@ -1,8 +1,7 @@
 """One batch, one transaction: what a batch did, written by the stores of the apps in a single pipelined commit.
 
 `encode` folds a batch's commands and events into statements (an order changed five times is written once), `commit`
-sends them in one round trip, `load` reads the whole state back as a Snapshot. In PostgreSQL's pipeline mode everything
-up to the sync is one implicit transaction: all of it is durable, or none.
+sends them as one transaction in one round trip, `load` reads the whole state back as a Snapshot.
 """
 
 import logging
@@ -96,8 +95,10 @@ def connect() -> Connection:
 def commit(connection: Connection, statements: list[Statement]) -> None:
     """Send a batch's statements in one pipeline, which is one transaction; after a psycopg.Error it does not hold."""
     with connection.pipeline():
+        connection.execute("BEGIN", prepare=False)
         for sql, parameters in statements:
             connection.execute(sql, parameters, prepare=True)
+        connection.execute("COMMIT", prepare=False)
 
 
 # ---------------------------------------------------------------------------------------------- encode

@@ -99,7 +99,6 @@ class Worker:
         with store.connect() as committing, store.connect() as reading, store.connect() as listening:
             self._lead(committing)
             if self._culprit is not None:
-                logger.error("Filed command %d cannot be executed: put aside", self._culprit)
                 store.put_aside(reading, inbox_id=self._culprit)
                 self._culprit = None
             session = Session(committing, reading, self._lane, self._careful_commands)
