@@ -6,8 +6,6 @@ Lock the data folder, migrate, start the matching worker, seed the demo, serve; 
 import asyncio
 import contextlib
 import fcntl
-import importlib
-import importlib.util
 import os
 import signal
 import socket
@@ -25,7 +23,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from trading import embedded, health
+from matching import worker
+from trading import demo, embedded, health
 
 GRACE_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -50,13 +49,14 @@ class Command(BaseCommand):
         try:
             with _only_server_of_data_dir(), _listening_socket() as listener, _database_kept_alive():
                 _migrate()
-                start_worker()
+                worker.start()
                 try:
-                    self._print_all(seed())
+                    for line in demo.seed_demo(base_url=base_url()) if settings.DEMO else ():
+                        self._say(line)
                     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                         runner.run(_serve(listener, self._say))
                 finally:
-                    stop_worker()
+                    worker.stop()
         except KeyboardInterrupt:
             self._say("Interrupted.")
         self._say("Bourse has stopped.")
@@ -64,30 +64,6 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
-
-    def _print_all(self, lines: dict[str, str]) -> None:
-        width = max(map(len, lines), default=0)
-        for name, value in lines.items():
-            self._say(f"{name:<{width}}  {value}")
-
-
-def start_worker() -> None:
-    """Start the matching worker in a thread of this process."""
-    if importlib.util.find_spec("matching.worker") is not None:
-        importlib.import_module("matching.worker").start()
-
-
-def stop_worker() -> None:
-    """Stop the matching worker after the batch it is in."""
-    if importlib.util.find_spec("matching.worker") is not None:
-        importlib.import_module("matching.worker").stop()
-
-
-def seed() -> dict[str, str]:
-    """Make the demo's users, markets and funds unless they are there; what a new user must know, by title."""
-    if not settings.DEMO or importlib.util.find_spec("trading.demo") is None:
-        return {}
-    return importlib.import_module("trading.demo").seed_demo()  # type: ignore[no-any-return]
 
 
 @contextlib.contextmanager
@@ -104,7 +80,7 @@ def _only_server_of_data_dir() -> Iterator[None]:
                 "Stop it first, or give this one another DATA_DIR and PORT."
             ) from None
         lock.truncate(0)
-        lock.write(f"process {os.getpid()}, {_base_url()}\n")
+        lock.write(f"process {os.getpid()}, {base_url()}\n")
         lock.flush()
         yield
 
@@ -163,7 +139,8 @@ def _migrate() -> None:
     connection.close()
 
 
-def _base_url() -> str:
+def base_url() -> str:
+    """Where the web server listens, as a URL without a path."""
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     return f"http://{host}:{settings.PORT}"
 
@@ -215,7 +192,7 @@ async def _announce(server: _Server, say: Callable[[str], None]) -> None:
     while True:
         found = await asyncio.to_thread(health.readiness)
         if server.started and found.ready:
-            say(f"Bourse serves on {_base_url()}  (health: /healthz, /readyz; stop: Ctrl-C)")
+            say(f"Bourse serves on {base_url()}  (health: /healthz, /readyz; stop: Ctrl-C)")
             say("Bourse is ready")
             return
         now = time.monotonic()
