@@ -14,7 +14,8 @@ decimals and USDT 2; the market's tick is 1 USDT and its lot 0.01 BTC; there are
     asks -> A1 3@102, B1 1@103                    the book in the order in which it would trade
     wait 300 -> ,  wait to 2 reopen               time passes (seconds)
 
-No outcome: nothing to tell, or the order just rests. An order's line says its trades, what happened to other orders, a breaker that tripped, and what became of itself.
+No outcome: nothing to tell, or the order just rests. An order's line says its trades, what happened to other orders,
+a breaker that tripped, and what became of itself.
 The invariants are checked after every line.
 """
 
@@ -226,7 +227,7 @@ class Session:
         return PlaceOrder(self.account(letter), 1, side, **fields)  # type: ignore[arg-type]
 
     def told(self, events: list[AnyEvent], subject: int = 0) -> str:
-        """Events in the words of the session; what became of the `subject`, an amended or canceled order, comes last."""
+        """Events in the words of the session; the `subject`, an amended or canceled order, comes last."""
         said: list[str] = []
         traded: set[int] = set()
         last = ""
@@ -255,11 +256,12 @@ class Session:
         """The balances of an account (or of the house: external, fees), those above zero."""
         account_id = {"external": 1, "fees": 2}.get(letter) or self.account(letter)
         balances = self.exchange.state.accounts[account_id].balances
-        parts = [
-            f"{decimal(balances[id].available, id)}{f' + {decimal(balances[id].held, id)}' * bool(balances[id].held)} {symbol}"
-            for symbol, id in ASSETS.items()
-            if id in balances and (balances[id].available or balances[id].held)
-        ]
+        parts = []
+        for symbol, asset_id in ASSETS.items():
+            balance = balances.get(asset_id)
+            if balance is not None and (balance.available or balance.held):
+                held = f" + {decimal(balance.held, asset_id)}" if balance.held else ""
+                parts.append(f"{decimal(balance.available, asset_id)}{held} {symbol}")
         return ", ".join(parts)
 
     def _is(self, order: OrderState) -> str:
