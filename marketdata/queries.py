@@ -96,7 +96,7 @@ def rows_of(*, sql: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
     """All rows of one SELECT with named placeholders."""
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

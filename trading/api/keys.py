@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from django.utils import timezone
@@ -143,7 +143,7 @@ def _caller(request: Request) -> Principal:
     return request.auth
 
 
-def _shown(key: ApiKey) -> dict[str, object]:
+def _shown(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.pk,
         "key": key.key,

@@ -1,0 +1,29 @@
+"""What operators see of the journal, of the commands filed in the inbox and what became of them."""
+
+from django.contrib import admin
+
+from marketdata.admin import ReadOnlyAdmin
+from matching.models import EngineState, InboxCommand, JournalEntry
+
+
+@admin.register(JournalEntry)
+class JournalEntryAdmin(ReadOnlyAdmin):
+    """Every command taken, as it was taken; search by sequence."""
+
+    list_display = ("sequence", "received_at", "kind", "account_id", "market_id", "payload")
+    exact_numbers = ("sequence",)
+
+
+@admin.register(InboxCommand)
+class InboxCommandAdmin(ReadOnlyAdmin):
+    """Commands that move money or rules, who asked, and the answer; search by id."""
+
+    list_display = ("id", "actor", "payload", "created_at", "done_at", "sequence")
+    exact_numbers = ("id",)
+
+
+@admin.register(EngineState)
+class EngineStateAdmin(ReadOnlyAdmin):
+    """Where the journal ends."""
+
+    list_display = ("sequence", "received_at", "trade_id", "entry_id", "halted", "halt_note")
