@@ -6,19 +6,16 @@ first, on an index, and join afterwards, so a page costs the same however long t
 
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Literal
 
 from marketdata.queries import MARKET_COLUMNS, MarketFormat, market_format, market_join, require_market, rows_of
-from marketdata.scale import text_from_units, units_from_numeric
+from marketdata.scale import units_from_numeric
 from marketdata.shapes import DecimalText, Page, TimeText, page_of, time_text
 from matching.engine.messages import OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
+from orders.average import average_price_text
 
 ORDER_FILLS_MAX = 1_000
 """At most this many fills come with one order; the others by `fills(order_id=...)`."""
-
-AVERAGE_EXTRA_DECIMALS = 6
-"""An average price has this many decimals beyond the tick's, as order entry answers it."""
 
 Liquidity = Literal["maker", "taker"]
 
@@ -228,13 +225,14 @@ def _order_fields(row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _average_price(notional: Decimal, quantity: Decimal, style: MarketFormat) -> str | None:
-    """Notional by quantity, rounded half to even; None for no quantity."""
-    if not quantity:
-        return None
-    decimals = style.price_decimals + AVERAGE_EXTRA_DECIMALS
-    dividend = units_from_numeric(format(notional, "f"), style.quote_scale) * 10 ** (style.base_scale + decimals)
-    divisor = units_from_numeric(format(quantity, "f"), style.base_scale) * 10**style.quote_scale
-    return text_from_units(round(Fraction(dividend, divisor)), decimals, style.price_decimals)
+    """Notional by quantity; None for no quantity."""
+    return average_price_text(
+        notional=units_from_numeric(format(notional, "f"), style.quote_scale),
+        quantity=units_from_numeric(format(quantity, "f"), style.base_scale),
+        base_scale=style.base_scale,
+        quote_scale=style.quote_scale,
+        price_decimals=style.price_decimals,
+    )
 
 
 def _fee(fee: Decimal, side: Side, style: MarketFormat) -> tuple[str, str]:

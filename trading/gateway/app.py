@@ -39,6 +39,8 @@ ORDER_BY_CLIENT_ID: Routes = {"PATCH": handlers.amend_by_client_id, "DELETE": ha
 READABLE = (COLLECTION, ORDER, ORDER_BY_CLIENT_ID)
 """Where Django answers GET, HEAD and OPTIONS."""
 
+_CHALLENGE = (b"www-authenticate", b'Signature headers="X-API-Key X-Timestamp X-Signature"')
+
 _encode = msgspec.json.Encoder().encode
 _logger = logging.getLogger(__name__)
 _common_headers = (
@@ -87,6 +89,8 @@ class Gateway:
             error = internal_error()
         if error is not None:
             status, answer, headers = error.status, error.answer(), error.headers
+            if status == 401:
+                headers = (*headers, _CHALLENGE)
         body = _encode(answer)
         await send(
             {

@@ -35,7 +35,7 @@ def fill_answer(*, trade: TradeExecuted, market: MarketEntry) -> FillAnswer:
         trade.id,
         text_from_units(trade.price, market.quote_scale, market.price_decimals),
         text_from_units(trade.quantity, market.base_scale, market.quantity_decimals),
-        text_from_units(trade.taker_fee, market.base_scale if buying else market.quote_scale),
+        text_from_units(trade.taker_fee, market.base_scale if buying else market.quote_scale, 0),
         market.base if buying else market.quote,
         "taker",
         time_text(trade.executed_at),
@@ -58,9 +58,9 @@ def order_answer(*, order: OrderState, market: MarketEntry, fills: list[FillAnsw
         order.post_only,
         None if price is None else text_from_units(price, quote_scale, price_decimals),
         None if quantity is None else text_from_units(quantity, base_scale, quantity_decimals),
-        None if quote_amount is None else text_from_units(quote_amount, quote_scale),
+        None if quote_amount is None else text_from_units(quote_amount, quote_scale, price_decimals),
         text_from_units(order.filled_quantity, base_scale, quantity_decimals),
-        text_from_units(order.filled_notional, quote_scale),
+        text_from_units(order.filled_notional, quote_scale, price_decimals),
         average_price_text(
             notional=order.filled_notional,
             quantity=order.filled_quantity,
@@ -85,12 +85,12 @@ def test_answer(*, preview: OrderPreviewed, side: Side, market: MarketEntry) -> 
     paid, received = (quote, base) if side == "buy" else (base, quote)
     return TestAnswer(
         market=market.symbol,
-        worst_case_cost=text_from_units(preview.worst_case_cost, paid[1]),
+        worst_case_cost=text_from_units(preview.worst_case_cost, paid[1], 0),
         cost_asset=paid[0],
-        worst_case_fee=text_from_units(preview.worst_case_fee, received[1]),
+        worst_case_fee=text_from_units(preview.worst_case_fee, received[1], 0),
         fee_asset=received[0],
         expected_quantity=text_from_units(preview.expected_quantity, base[1], market.quantity_decimals),
-        expected_notional=text_from_units(preview.expected_notional, quote[1]),
+        expected_notional=text_from_units(preview.expected_notional, quote[1], market.price_decimals),
         maker_rate=text_from_units(preview.maker_rate, RATE_DECIMALS, 0),
         taker_rate=text_from_units(preview.taker_rate, RATE_DECIMALS, 0),
     )
