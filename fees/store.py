@@ -1,5 +1,6 @@
 """The SQL that writes and reads the tables of fees: tiers, overrides, daily volumes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -12,7 +13,8 @@ from matching.engine.messages import FeeOverrideChanged, FeeTier, FeeTiersChange
 Connection = psycopg.Connection[Any]
 
 UPSERT_VOLUMES = """
-INSERT INTO fees_dailyvolume (account_id, day, volume) SELECT * FROM unnest(%s::int[], %s::int[], %s::numeric[])
+INSERT INTO fees_dailyvolume (account_id, day, volume)
+SELECT v.account_id, v.day, v.volume FROM unnest(%s::bourse_volume_row[]) AS v
 ON CONFLICT (account_id, day) DO UPDATE SET volume = excluded.volume
 """
 
@@ -23,13 +25,9 @@ DO UPDATE SET maker_rate = excluded.maker_rate, taker_rate = excluded.taker_rate
 """
 
 
-def volumes_statement(volumes: list[VolumeChanged], suffix: str) -> Statement:
+def volumes_statement(volumes: Iterable[VolumeChanged], suffix: str) -> Statement:
     """Bring daily volumes up to date; at most one of each account and day. `suffix`: the valuation asset's scale."""
-    return UPSERT_VOLUMES, [
-        arrays.numbers([volume.account_id for volume in volumes]),
-        arrays.numbers([volume.day for volume in volumes]),
-        arrays.numbers([f"{volume.volume}{suffix}" for volume in volumes]),
-    ]
+    return UPSERT_VOLUMES, [arrays.rows([f"{each.account_id},{each.day},{each.volume}{suffix}" for each in volumes])]
 
 
 def tiers_statements(event: FeeTiersChanged, scales: Scales) -> list[Statement]:

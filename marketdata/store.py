@@ -38,45 +38,27 @@ class Scales:
             self.quote_scales[event.market_id] = self._asset_scales[event.quote_asset_id]
 
 
-INSERT_TRADES = """
+INSERT_TRADES = f"""
 INSERT INTO marketdata_trade (id, sequence, market_id, price, quantity, notional, taker_side, maker_order_id,
     taker_order_id, maker_account_id, taker_account_id, maker_fee, taker_fee, executed_at)
-SELECT t.*, ('epoch'::timestamptz + %s * interval '1 microsecond') FROM unnest(%s::bigint[], %s::bigint[], %s::int[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::text[], %s::bigint[], %s::bigint[], %s::int[], %s::int[],
-    %s::numeric[], %s::numeric[]) AS t
+SELECT t.id, t.sequence, t.market_id, t.price, t.quantity, t.notional, t.taker_side, t.maker_order_id,
+    t.taker_order_id, t.maker_account_id, t.taker_account_id, t.maker_fee, t.taker_fee, {EPOCH}
+FROM unnest(%s::bourse_trade_row[]) AS t
 """
 
 
 def trades_statement(trades: list[TradeExecuted], scales: Scales, now: int) -> Statement:
     """Insert the trades of one batch, all executed at `now`."""
-    base = [scales.markets[trade.market_id][0] for trade in trades]
-    quote = [scales.markets[trade.market_id][1] for trade in trades]
-    return INSERT_TRADES, [
-        now,
-        arrays.numbers([trade.id for trade in trades]),
-        arrays.numbers([trade.sequence for trade in trades]),
-        arrays.numbers([trade.market_id for trade in trades]),
-        arrays.numbers([f"{trade.price}{q}" for trade, q in zip(trades, quote, strict=True)]),
-        arrays.numbers([f"{trade.quantity}{b}" for trade, b in zip(trades, base, strict=True)]),
-        arrays.numbers([f"{trade.notional}{q}" for trade, q in zip(trades, quote, strict=True)]),
-        arrays.words([trade.taker_side for trade in trades]),
-        arrays.numbers([trade.maker_order_id for trade in trades]),
-        arrays.numbers([trade.taker_order_id for trade in trades]),
-        arrays.numbers([trade.maker_account_id for trade in trades]),
-        arrays.numbers([trade.taker_account_id for trade in trades]),
-        arrays.numbers(
-            [
-                f"{trade.maker_fee}{q if trade.taker_side == 'buy' else b}"
-                for trade, b, q in zip(trades, base, quote, strict=True)
-            ]
-        ),
-        arrays.numbers(
-            [
-                f"{trade.taker_fee}{b if trade.taker_side == 'buy' else q}"
-                for trade, b, q in zip(trades, base, quote, strict=True)
-            ]
-        ),
-    ]
+    return INSERT_TRADES, [now, arrays.rows([_trade_row(trade, *scales.markets[trade.market_id]) for trade in trades])]
+
+
+def _trade_row(trade: TradeExecuted, base: str, quote: str) -> str:
+    maker_fee, taker_fee = (quote, base) if trade.taker_side == "buy" else (base, quote)
+    return (
+        f"{trade.id},{trade.sequence},{trade.market_id},{trade.price}{quote},{trade.quantity}{base},"
+        f"{trade.notional}{quote},{trade.taker_side},{trade.maker_order_id},{trade.taker_order_id},"
+        f"{trade.maker_account_id},{trade.taker_account_id},{trade.maker_fee}{maker_fee},{trade.taker_fee}{taker_fee}"
+    )
 
 
 def asset_statement(event: AssetCreated) -> Statement:

@@ -28,6 +28,7 @@ from matching.lanes import (
     WorkerUnavailable,
     answer,
 )
+from matching.pipeline import Pipeline
 from matching.snapshot import restore
 from orders import store as orders_store
 
@@ -64,7 +65,7 @@ class Session:
         self.careful_commands = careful_commands
         self.culprit: int | None = None
         self._scales = store.load_scales(snapshot)
-        self._committing = committing
+        self._pipeline = Pipeline(committing)
         self._reading = reading
         self._lane = lane
         self._in_flight: set[int] = set()
@@ -194,8 +195,8 @@ class Session:
                 answer([(request, WorkerUnavailable()) for request, _ in job.answers])
                 continue
             try:
-                store.commit(self._committing, job.statements)
-            except Exception as error:
+                self._pipeline.run(job.statements)
+            except Exception as error:  # noqa: BLE001 - whatever it is, everyone who waits must be told
                 self._commit_failed(job, error)
                 continue
             self._in_flight.difference_update(job.inbox_ids)
@@ -205,7 +206,7 @@ class Session:
         """Notice a lost connection, and with it a lost lock, while there is nothing to commit."""
         if self._failure is None:
             try:
-                self._committing.execute("SELECT 1")
+                self._pipeline.run([("SELECT 1", ())])
             except psycopg.Error as error:
                 self._fail(error)
 

@@ -1,7 +1,7 @@
-"""One batch, one transaction: what a batch did, written by the stores of the apps in a single pipelined commit.
+"""One batch, one transaction: what a batch did, as the statements of the apps' stores, and the whole state back.
 
-`encode` folds a batch's commands and events into statements (an order changed five times is written once), `commit`
-sends them as one transaction in one round trip, `load` reads the whole state back as a Snapshot.
+`encode` folds a batch's commands and events into statements (an order changed five times is written once);
+`Pipeline` (matching/pipeline.py) runs them as one transaction; `load` reads the whole state back as a Snapshot.
 """
 
 import logging
@@ -41,7 +41,7 @@ FROM unnest(%s::text[], %s::int[], %s::int[], %s::text[]) WITH ORDINALITY
 
 UPDATE_ENGINE = f"""
 UPDATE matching_enginestate SET sequence = %s, received_at = {EPOCH}, trade_id = %s, entry_id = %s,
-    halted = %s, halt_note = %s
+    halted = %s, halt_note = %s WHERE id = 1
 """
 
 INBOX_DONE = """
@@ -92,15 +92,6 @@ def connect() -> Connection:
     return connection
 
 
-def commit(connection: Connection, statements: list[Statement]) -> None:
-    """Send a batch's statements in one pipeline, which is one transaction; after a psycopg.Error it does not hold."""
-    with connection.pipeline():
-        connection.execute("BEGIN", prepare=False)
-        for sql, parameters in statements:
-            connection.execute(sql, parameters, prepare=True)
-        connection.execute("COMMIT", prepare=False)
-
-
 # ---------------------------------------------------------------------------------------------- encode
 
 
@@ -136,17 +127,17 @@ def encode(batch: Batch, state: State, scales: Scales) -> list[Statement]:
         for order in placed:
             updates.pop(order.id, None)
     if updates:
-        statements.append(orders_store.update_statement(list(updates.values()), scales, now))
+        statements.append(orders_store.update_statement(updates.values(), scales, now))
     if trades:
         statements.append(marketdata_store.trades_statement(trades, scales, now))
     if entries:
         statements.append(risk_store.entries_statement(entries, scales, now))
     if balances:
-        statements.append(risk_store.balances_statement(list(balances.values()), scales))
+        statements.append(risk_store.balances_statement(balances.values(), scales))
     if volumes:
         assert state.schedule.valuation_asset_id is not None
         suffix = scales.assets[state.schedule.valuation_asset_id]
-        statements.append(fees_store.volumes_statement(list(volumes.values()), suffix))
+        statements.append(fees_store.volumes_statement(volumes.values(), suffix))
     if batch.inbox:
         statements.append(_inbox_statement(batch))
     statements.append(

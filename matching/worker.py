@@ -7,6 +7,7 @@ worker drops its memory and starts again from the database, which is always exac
 import logging
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 
 import psycopg
@@ -96,7 +97,11 @@ class Worker:
 
     def _run_session(self) -> None:
         """From the lock to the first failure or the stop: memory lives exactly this long."""
-        with store.connect() as committing, store.connect() as reading, store.connect() as listening:
+        with (
+            closing(store.connect()) as committing,
+            closing(store.connect()) as reading,
+            closing(store.connect()) as listening,
+        ):
             self._lead(committing)
             if self._culprit is not None:
                 store.put_aside(reading, inbox_id=self._culprit)

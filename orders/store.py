@@ -6,100 +6,61 @@ from typing import Any
 import psycopg
 
 from marketdata import arrays
-from marketdata.store import ASSET_UNITS, Scales, Statement, microseconds
+from marketdata.store import ASSET_UNITS, EPOCH, Scales, Statement, microseconds
 from matching.engine.messages import OrderState, OrderUpdated, Reason
 
 Connection = psycopg.Connection[Any]
 
-INSERT_ORDERS = """
+INSERT_ORDERS = f"""
 INSERT INTO orders_order (id, account_id, market_id, client_order_id, side, order_type, time_in_force, post_only,
     self_trade_prevention, price, quantity, quote_amount, filled_quantity, filled_notional, remaining,
     prevented_quantity, held, status, reason, maker_rate, taker_rate, priority, request_digest, created_at, updated_at)
-SELECT o.*, t.now, t.now FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::bool[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-    %s::numeric[], %s::numeric[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bigint[]) AS o,
-    (SELECT 'epoch'::timestamptz + %s * interval '1 microsecond' AS now) t
+SELECT o.id, o.account_id, o.market_id, o.client_order_id, o.side, o.order_type, o.time_in_force, o.post_only,
+    o.self_trade_prevention, o.price, o.quantity, o.quote_amount, o.filled_quantity, o.filled_notional, o.remaining,
+    o.prevented_quantity, o.held, o.status, o.reason, o.maker_rate, o.taker_rate, o.priority, o.request_digest,
+    t.now, t.now
+FROM unnest(%s::bourse_order_row[]) AS o, (SELECT {EPOCH} AS now) t
 """
 
-UPDATE_ORDERS = """
+UPDATE_ORDERS = f"""
 UPDATE orders_order o SET price = u.price, quantity = u.quantity, filled_quantity = u.filled_quantity,
     filled_notional = u.filled_notional, remaining = u.remaining, prevented_quantity = u.prevented_quantity,
-    held = u.held, status = u.status, reason = u.reason, priority = u.priority,
-    updated_at = 'epoch'::timestamptz + %s * interval '1 microsecond'
-FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-    %s::numeric[], %s::text[], %s::text[], %s::bigint[]) AS u (id, price, quantity, filled_quantity, filled_notional,
-    remaining, prevented_quantity, held, status, reason, priority)
-WHERE o.id = u.id
+    held = u.held, status = u.status, reason = u.reason, priority = u.priority, updated_at = {EPOCH}
+FROM unnest(%s::bourse_order_update_row[]) AS u WHERE o.id = u.id
 """
-
-AnyOrder = OrderState | OrderUpdated
-
-
-def _amounts(values: Iterable[int | None], suffixes: list[str]) -> str:
-    return arrays.numbers(
-        [None if value is None else f"{value}{suffix}" for value, suffix in zip(values, suffixes, strict=True)]
-    )
-
-
-def _reasons(orders: list[Any]) -> str:
-    return arrays.numbers([None if order.reason is None else order.reason.value for order in orders])
 
 
 def insert_statement(orders: list[OrderState], updates: dict[int, OrderUpdated], scales: Scales, now: int) -> Statement:
     """Insert the orders placed in one batch at `now`, as they stand at its end: `updates` has what changed since."""
-    suffixes = [scales.markets[order.market_id] for order in orders]
-    base, quote = [pair[0] for pair in suffixes], [pair[1] for pair in suffixes]
-    latest: list[Any] = [updates.get(order.id, order) for order in orders] if updates else orders
-    return INSERT_ORDERS, [
-        arrays.numbers([order.id for order in orders]),
-        arrays.numbers([order.account_id for order in orders]),
-        arrays.numbers([order.market_id for order in orders]),
-        arrays.texts([order.client_order_id for order in orders]),
-        arrays.words([order.side for order in orders]),
-        arrays.words([order.order_type for order in orders]),
-        arrays.words([order.time_in_force for order in orders]),
-        arrays.flags([order.post_only for order in orders]),
-        arrays.words([order.self_trade_prevention for order in orders]),
-        _amounts([order.price for order in latest], quote),
-        _amounts([order.quantity for order in latest], base),
-        _amounts([order.quote_amount for order in orders], quote),
-        *_changing_amounts(latest, base, quote),
-        arrays.words([order.status for order in latest]),
-        _reasons(latest),
-        arrays.numbers([order.maker_rate for order in orders]),
-        arrays.numbers([order.taker_rate for order in orders]),
-        arrays.numbers([order.priority for order in latest]),
-        arrays.numbers([order.request_digest for order in orders]),
-        now,
-    ]
+    literals = [_order_row(order, updates.get(order.id, order), *scales.markets[order.market_id]) for order in orders]
+    return INSERT_ORDERS, [arrays.rows(literals), now]
 
 
-def update_statement(updates: list[OrderUpdated], scales: Scales, now: int) -> Statement:
+def update_statement(updates: Iterable[OrderUpdated], scales: Scales, now: int) -> Statement:
     """Bring orders of earlier batches up to date; at most one update each."""
-    suffixes = [scales.markets[update.market_id] for update in updates]
-    base, quote = [pair[0] for pair in suffixes], [pair[1] for pair in suffixes]
-    return UPDATE_ORDERS, [
-        now,
-        arrays.numbers([update.id for update in updates]),
-        _amounts([update.price for update in updates], quote),
-        _amounts([update.quantity for update in updates], base),
-        *_changing_amounts(updates, base, quote),
-        arrays.words([update.status for update in updates]),
-        _reasons(updates),
-        arrays.numbers([update.priority for update in updates]),
-    ]
+    literals = [f"{each.id},{_changing_fields(each, *scales.markets[each.market_id])}" for each in updates]
+    return UPDATE_ORDERS, [now, arrays.rows(literals)]
 
 
-def _changing_amounts(orders: list[Any], base: list[str], quote: list[str]) -> list[str]:
-    """filled_quantity, filled_notional, remaining, prevented_quantity, held."""
-    paying = [q if order.side == "buy" else b for b, q, order in zip(base, quote, orders, strict=True)]
-    return [
-        _amounts([order.filled_quantity for order in orders], base),
-        _amounts([order.filled_notional for order in orders], quote),
-        _amounts([order.remaining for order in orders], base),
-        _amounts([order.prevented_quantity for order in orders], base),
-        _amounts([order.held for order in orders], paying),
-    ]
+def _order_row(order: OrderState, latest: OrderState | OrderUpdated, base: str, quote: str) -> str:
+    """The fields of bourse_order_row."""
+    return (
+        f"{order.id},{order.account_id},{order.market_id},{arrays.field(order.client_order_id)},{order.side},"
+        f"{order.order_type},{order.time_in_force},{order.post_only},{order.self_trade_prevention},"
+        f"{'' if order.quote_amount is None else f'{order.quote_amount}{quote}'},{order.maker_rate},{order.taker_rate},"
+        f"{order.request_digest},{_changing_fields(latest, base, quote)}"
+    )
+
+
+def _changing_fields(order: OrderState | OrderUpdated, base: str, quote: str) -> str:
+    """The fields that an order's life changes, in the order of both row types."""
+    return (
+        f"{'' if order.price is None else f'{order.price}{quote}'},"
+        f"{'' if order.quantity is None else f'{order.quantity}{base}'},"
+        f"{order.filled_quantity}{base},{order.filled_notional}{quote},{order.remaining}{base},"
+        f"{order.prevented_quantity}{base},{order.held}{quote if order.side == 'buy' else base},{order.status},"
+        f"{'' if order.reason is None else order.reason.value},{order.priority}"
+    )
 
 
 SELECT_STATES = f"""

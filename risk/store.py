@@ -1,5 +1,6 @@
 """The SQL that writes and reads the tables of risk: accounts, balances, entries, deposits, withdrawals, limits."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -21,15 +22,15 @@ from matching.engine.messages import (
 
 Connection = psycopg.Connection[Any]
 
-INSERT_ENTRIES = """
+INSERT_ENTRIES = f"""
 INSERT INTO risk_entry (id, sequence, account_id, asset_id, amount, balance, entry_type, reference, posted_at)
-SELECT e.*, ('epoch'::timestamptz + %s * interval '1 microsecond') FROM unnest(%s::bigint[], %s::bigint[], %s::int[],
-    %s::int[], %s::numeric[], %s::numeric[], %s::text[], %s::bigint[]) AS e
+SELECT e.id, e.sequence, e.account_id, e.asset_id, e.amount, e.balance, e.entry_type, e.reference, {EPOCH}
+FROM unnest(%s::bourse_entry_row[]) AS e
 """
 
 UPSERT_BALANCES = """
 INSERT INTO risk_balance (account_id, asset_id, available, held)
-SELECT * FROM unnest(%s::int[], %s::int[], %s::numeric[], %s::numeric[])
+SELECT b.account_id, b.asset_id, b.available, b.held FROM unnest(%s::bourse_balance_row[]) AS b
 ON CONFLICT (account_id, asset_id) DO UPDATE SET available = excluded.available, held = excluded.held
 """
 
@@ -45,29 +46,23 @@ _decode_limits = msgspec.json.Decoder(Limits).decode
 
 def entries_statement(entries: list[EntryPosted], scales: Scales, now: int) -> Statement:
     """Insert the entries of one batch, all posted at `now`."""
-    suffix = scales.assets
-    return INSERT_ENTRIES, [
-        now,
-        arrays.numbers([entry.id for entry in entries]),
-        arrays.numbers([entry.sequence for entry in entries]),
-        arrays.numbers([entry.account_id for entry in entries]),
-        arrays.numbers([entry.asset_id for entry in entries]),
-        arrays.numbers([f"{entry.amount}{suffix[entry.asset_id]}" for entry in entries]),
-        arrays.numbers([f"{entry.balance}{suffix[entry.asset_id]}" for entry in entries]),
-        arrays.words([entry.entry_type for entry in entries]),
-        arrays.numbers([entry.reference for entry in entries]),
-    ]
+    return INSERT_ENTRIES, [now, arrays.rows([_entry_row(entry, scales.assets[entry.asset_id]) for entry in entries])]
 
 
-def balances_statement(balances: list[BalanceChanged], scales: Scales) -> Statement:
+def _entry_row(entry: EntryPosted, suffix: str) -> str:
+    return (
+        f"{entry.id},{entry.sequence},{entry.account_id},{entry.asset_id},{entry.amount}{suffix},"
+        f"{entry.balance}{suffix},{entry.entry_type},{entry.reference}"
+    )
+
+
+def balances_statement(balances: Iterable[BalanceChanged], scales: Scales) -> Statement:
     """Bring balances up to date; at most one of each account and asset."""
-    suffix = scales.assets
-    return UPSERT_BALANCES, [
-        arrays.numbers([balance.account_id for balance in balances]),
-        arrays.numbers([balance.asset_id for balance in balances]),
-        arrays.numbers([f"{balance.available}{suffix[balance.asset_id]}" for balance in balances]),
-        arrays.numbers([f"{balance.held}{suffix[balance.asset_id]}" for balance in balances]),
-    ]
+    return UPSERT_BALANCES, [arrays.rows([_balance_row(each, scales.assets[each.asset_id]) for each in balances])]
+
+
+def _balance_row(balance: BalanceChanged, suffix: str) -> str:
+    return f"{balance.account_id},{balance.asset_id},{balance.available}{suffix},{balance.held}{suffix}"
 
 
 def account_statement(event: AccountOpened) -> Statement:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 import psycopg
@@ -21,6 +22,7 @@ from matching.engine.messages import (
 )
 from matching.lanes import InProcessLane, WorkerUnavailable
 from matching.models import InboxCommand
+from matching.pipeline import Pipeline
 from matching.state import State
 from tests.builders import RunningExchange, running_exchange
 
@@ -204,10 +206,10 @@ def test_the_lane_is_closed_when_no_worker_runs(fresh_database: str) -> None:
 
 def test_a_second_writer_of_the_same_sequence_is_refused(floor: Floor) -> None:
     """Fencing: even a worker that believes it leads cannot write a sequence twice."""
-    with store.connect() as connection:
+    with closing(store.connect()) as connection:
         taken = store.load(connection)
         state = snapshot.restore(taken)
         batch = store.Batch(state.sequence, state.now)
         batch.add(SetLimits(floor.alice, None), [])
         with pytest.raises(psycopg.errors.UniqueViolation):
-            store.commit(connection, store.encode(batch, state, store.load_scales(taken)))
+            Pipeline(connection).run(store.encode(batch, state, store.load_scales(taken)))

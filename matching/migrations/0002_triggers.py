@@ -22,6 +22,7 @@ CREATE TRIGGER inbox_notify AFTER INSERT ON matching_inboxcommand
 """
 
 ENGINE_STATE = """
+ALTER TABLE matching_enginestate SET (fillfactor = 10);
 INSERT INTO matching_enginestate (id, sequence, received_at, trade_id, entry_id, halted, halt_note)
 VALUES (1, 0, 'epoch', 0, 0, false, '');
 """

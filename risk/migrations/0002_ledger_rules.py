@@ -1,4 +1,7 @@
-"""The database refuses entries that change or do not sum to zero, and knows the house's two accounts."""
+"""The database refuses entries that change or do not sum to zero, and knows the house's two accounts.
+
+Also the row types in which the worker sends entries and balances.
+"""
 
 from django.db import migrations
 
@@ -23,6 +26,20 @@ DROP FUNCTION bourse_entries_sum_to_zero;
 DROP TRIGGER entry_append_only ON risk_entry;
 """
 
+ROW_TYPES = """
+CREATE TYPE bourse_entry_row AS (
+    id bigint, sequence bigint, account_id int, asset_id int, amount numeric, balance numeric, entry_type text,
+    reference bigint);
+CREATE TYPE bourse_balance_row AS (account_id int, asset_id int, available numeric, held numeric);
+ALTER TABLE risk_balance SET (fillfactor = 50);
+"""
+
+UNDO_ROW_TYPES = """
+ALTER TABLE risk_balance RESET (fillfactor);
+DROP TYPE bourse_balance_row;
+DROP TYPE bourse_entry_row;
+"""
+
 HOUSE_ACCOUNTS = """
 INSERT INTO risk_account (id, user_id, name, frozen, freeze_note, opened_at)
 VALUES (1, NULL, 'external', false, '', 'epoch'), (2, NULL, 'fees', false, '', 'epoch');
@@ -33,5 +50,6 @@ class Migration(migrations.Migration):
     dependencies = [("risk", "0001_initial"), ("matching", "0002_triggers")]
     operations = [
         migrations.RunSQL(LEDGER_RULES, UNDO_LEDGER_RULES),
+        migrations.RunSQL(ROW_TYPES, UNDO_ROW_TYPES),
         migrations.RunSQL(HOUSE_ACCOUNTS, "DELETE FROM risk_account WHERE id IN (1, 2);"),
     ]
