@@ -12,7 +12,7 @@ from marketdata.rest import account_of, documented, query
 class Fees(APIView):
     """The account's fee tier and rates."""
 
-    @documented(tag="money", summary="My fees", returns=queries.Fees)
+    @documented(tag="money", operation="get_fees", summary="My fees", returns=queries.Fees)
     def get(self, request: Request) -> Response:
         """The 30-day volume, the tier it reaches, the next, and the rates on every market."""
         query(request)

@@ -28,7 +28,7 @@ class PublicView(APIView):
 class Assets(PublicView):
     """What can be owned."""
 
-    @documented(tag="public", summary="All assets", returns=list[queries.Asset], public=True)
+    @documented(tag="public", operation="list_assets", summary="All assets", returns=list[queries.Asset], public=True)
     def get(self, request: Request) -> Response:
         """Every asset with its scale."""
         query(request)
@@ -38,7 +38,13 @@ class Assets(PublicView):
 class Markets(PublicView):
     """What can be traded."""
 
-    @documented(tag="public", summary="All markets", returns=list[queries.MarketDescription], public=True)
+    @documented(
+        tag="public",
+        operation="list_markets",
+        summary="All markets",
+        returns=list[queries.MarketDescription],
+        public=True,
+    )
     def get(self, request: Request) -> Response:
         """Every market with its filters, circuit breaker and state."""
         query(request)
@@ -49,7 +55,12 @@ class Market(PublicView):
     """One market."""
 
     @documented(
-        tag="public", summary="One market", returns=queries.MarketDescription, path=[market_in_path()], public=True
+        tag="public",
+        operation="get_market",
+        summary="One market",
+        returns=queries.MarketDescription,
+        path=[market_in_path()],
+        public=True,
     )
     def get(self, request: Request, market: str) -> Response:
         """A market's filters, circuit breaker and state."""
@@ -62,6 +73,7 @@ class Trades(PublicView):
 
     @documented(
         tag="public",
+        operation="list_trades",
         summary="A market's trades",
         returns=Page[queries.PublicTrade],
         path=[market_in_path()],
@@ -79,6 +91,7 @@ class Announcements(PublicView):
 
     @documented(
         tag="public",
+        operation="list_announcements",
         summary="Announcements",
         returns=Page[queries.PublicAnnouncement],
         parameters=PageParameters,

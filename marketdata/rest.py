@@ -124,6 +124,7 @@ def id_in_path(name: str, description: str) -> OpenApiParameter:
 def documented(
     *,
     tag: str,
+    operation: str,
     summary: str,
     returns: Any,
     status_code: int = 200,
@@ -143,9 +144,10 @@ def documented(
     }
     answers |= {error: OpenApiResponse(schema_of(ErrorResponse), description=ERROR_MEANINGS[error]) for error in errors}
     return extend_schema(
+        operation_id=operation,
         summary=summary,
         parameters=described,
-        request=schema_of(takes) if takes else None,
+        request={"application/json": schema_of(takes)} if takes else None,
         responses=answers,
         auth=[] if public else None,
         tags=[tag],

@@ -45,19 +45,36 @@ class DepthParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     levels: Levels = LEVELS_DEFAULT
 
 
-class EntryOnly(APIView):
-    """A path of order entry's, which answers POST before Django: nothing to read here."""
+class BesideOrderEntry(APIView):
+    """A view at a path where order entry answers other methods, before Django is asked."""
 
-    allowed_methods = ["POST", "OPTIONS"]
+    entry_methods: tuple[str, ...] = ()
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Allow names order entry's methods too."""
+        return {"Allow": ", ".join([*self.allowed_methods, *self.entry_methods])}
+
+
+class EntryOnly(BesideOrderEntry):
+    """Nothing to read here: order entry takes orders."""
+
+    entry_methods = ("POST",)
     schema = None
 
 
-class Orders(APIView):
+class Orders(BesideOrderEntry):
     """The account's orders. Placing and canceling them is order entry's, which answers before Django."""
 
-    allowed_methods = ["GET", "HEAD", "OPTIONS", "POST", "DELETE"]
+    entry_methods = ("POST", "DELETE")
 
-    @documented(tag="orders", summary="My orders", returns=Page[queries.ListedOrder], parameters=OrderParameters)
+    @documented(
+        tag="orders",
+        operation="list_orders",
+        summary="My orders",
+        returns=Page[queries.ListedOrder],
+        parameters=OrderParameters,
+    )
     def get(self, request: Request) -> Response:
         """Orders, newest first, without their fills."""
         asked = query(request, OrderParameters)
@@ -73,13 +90,14 @@ class Orders(APIView):
         )
 
 
-class Order(APIView):
+class Order(BesideOrderEntry):
     """One order by its id."""
 
-    allowed_methods = ["GET", "HEAD", "OPTIONS", "PATCH", "DELETE"]
+    entry_methods = ("PATCH", "DELETE")
 
     @documented(
         tag="orders",
+        operation="get_order",
         summary="One of my orders",
         returns=queries.FilledOrder,
         path=[id_in_path("order_id", "The order's id.")],
@@ -92,13 +110,14 @@ class Order(APIView):
         return Response(queries.order(account_id=account_of(request), order_id=order_id))
 
 
-class OrderByClientId(APIView):
+class OrderByClientId(BesideOrderEntry):
     """One order by the owner's name for it."""
 
-    allowed_methods = ["GET", "HEAD", "OPTIONS", "PATCH", "DELETE"]
+    entry_methods = ("PATCH", "DELETE")
 
     @documented(
         tag="orders",
+        operation="get_order_by_client_id",
         summary="One of my orders, by client order id",
         returns=queries.FilledOrder,
         path=[OpenApiParameter("client_order_id", {"type": "string"}, OpenApiParameter.PATH)],
@@ -114,7 +133,9 @@ class OrderByClientId(APIView):
 class Fills(APIView):
     """The account's halves of trades."""
 
-    @documented(tag="orders", summary="My fills", returns=Page[queries.Fill], parameters=FillParameters)
+    @documented(
+        tag="orders", operation="list_fills", summary="My fills", returns=Page[queries.Fill], parameters=FillParameters
+    )
     def get(self, request: Request) -> Response:
         """Fills, newest first."""
         asked = query(request, FillParameters)
@@ -134,6 +155,7 @@ class Depth(PublicView):
 
     @documented(
         tag="public",
+        operation="get_depth",
         summary="A market's depth",
         returns=book_queries.Depth,
         path=[market_in_path()],
@@ -149,7 +171,12 @@ class Ticker(PublicView):
     """The last 24 hours in one line."""
 
     @documented(
-        tag="public", summary="A market's ticker", returns=book_queries.Ticker, path=[market_in_path()], public=True
+        tag="public",
+        operation="get_ticker",
+        summary="A market's ticker",
+        returns=book_queries.Ticker,
+        path=[market_in_path()],
+        public=True,
     )
     def get(self, request: Request, market: str) -> Response:
         """Last and best prices, and the last 24 hours."""

@@ -30,7 +30,7 @@ class WithdrawalParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 class Balances(APIView):
     """What the account has."""
 
-    @documented(tag="money", summary="My balances", returns=list[queries.Balance])
+    @documented(tag="money", operation="list_balances", summary="My balances", returns=list[queries.Balance])
     def get(self, request: Request) -> Response:
         """The funds in every asset."""
         query(request)
@@ -40,7 +40,13 @@ class Balances(APIView):
 class Entries(APIView):
     """The account's statement."""
 
-    @documented(tag="money", summary="My statement", returns=Page[queries.Entry], parameters=StatementParameters)
+    @documented(
+        tag="money",
+        operation="list_entries",
+        summary="My statement",
+        returns=Page[queries.Entry],
+        parameters=StatementParameters,
+    )
     def get(self, request: Request) -> Response:
         """Ledger entries, newest first."""
         asked = query(request, StatementParameters)
@@ -54,7 +60,13 @@ class Entries(APIView):
 class DepositList(APIView):
     """What came in; trading/api/money.py adds the way to ask for one."""
 
-    @documented(tag="money", summary="My deposits", returns=Page[queries.Deposit], parameters=StatementParameters)
+    @documented(
+        tag="money",
+        operation="list_deposits",
+        summary="My deposits",
+        returns=Page[queries.Deposit],
+        parameters=StatementParameters,
+    )
     def get(self, request: Request) -> Response:
         """Deposits, newest first."""
         asked = query(request, StatementParameters)
@@ -69,7 +81,11 @@ class WithdrawalList(APIView):
     """What goes out; trading/api/money.py adds the way to ask for one."""
 
     @documented(
-        tag="money", summary="My withdrawals", returns=Page[queries.Withdrawal], parameters=WithdrawalParameters
+        tag="money",
+        operation="list_withdrawals",
+        summary="My withdrawals",
+        returns=Page[queries.Withdrawal],
+        parameters=WithdrawalParameters,
     )
     def get(self, request: Request) -> Response:
         """Withdrawals, newest first."""

@@ -70,7 +70,7 @@ class Keys(APIView):
         """Only a person makes keys."""
         return [BySession() if self.request.method == "POST" else IsAuthenticated()]
 
-    @documented(tag="keys", summary="My API keys", returns=list[ListedKey])
+    @documented(tag="keys", operation="list_api_keys", summary="My API keys", returns=list[ListedKey])
     def get(self, request: Request) -> Response:
         """All keys of the signed-in user, newest first; to an API key, only those of its account."""
         query(request)
@@ -82,6 +82,7 @@ class Keys(APIView):
 
     @documented(
         tag="keys",
+        operation="create_api_key",
         summary="Make an API key (signed-in users only)",
         takes=KeyBody,
         returns=NewKey,
@@ -119,6 +120,7 @@ class Key(APIView):
 
     @documented(
         tag="keys",
+        operation="revoke_api_key",
         summary="Revoke an API key (signed-in users only)",
         returns=ListedKey,
         path=[id_in_path("key_id", "The `id` of the key.")],

@@ -27,6 +27,7 @@ from trading.gateway.errors import wrong_amount
 from trading.gateway.keys import Principal
 
 ACCOUNTS_PER_USER_MAX = 50
+ANSWER_SECONDS_MAX = 10.0
 
 AmountText = Annotated[
     str, Meta(description="A decimal number as text, above zero.", extra_json_schema={"examples": ["0.5"]})
@@ -64,6 +65,7 @@ class Deposits(DepositList):
 
     @documented(
         tag="money",
+        operation="create_deposit",
         summary="Credit my account with play money (demo only)",
         takes=DepositBody,
         returns=queries.Deposit,
@@ -91,6 +93,7 @@ class Withdrawals(WithdrawalList):
 
     @documented(
         tag="money",
+        operation="create_withdrawal",
         summary="Ask for a withdrawal",
         takes=WithdrawalBody,
         returns=queries.Withdrawal,
@@ -117,7 +120,7 @@ class Accounts(APIView):
         """Only a person opens accounts."""
         return [BySession() if self.request.method == "POST" else IsAuthenticated()]
 
-    @documented(tag="money", summary="My accounts", returns=list[queries.Account])
+    @documented(tag="money", operation="list_accounts", summary="My accounts", returns=list[queries.Account])
     def get(self, request: Request) -> Response:
         """All accounts of the signed-in user; to an API key, only its own."""
         query(request)
@@ -127,6 +130,7 @@ class Accounts(APIView):
 
     @documented(
         tag="money",
+        operation="create_account",
         summary="Open a sub-account (signed-in users only)",
         takes=AccountBody,
         returns=queries.Account,
@@ -160,4 +164,5 @@ def _amount(asset: str, amount: str) -> tuple[int, int]:
 
 def _execute(request: Request, command: AnyCommand) -> inbox.Done:
     caller = _caller(request)
-    return inbox.execute(command=command, actor=f"key {caller.key}" if caller.key else f"user {caller.user_id}")
+    actor = f"key {caller.key}" if caller.key else f"user {caller.user_id}"
+    return inbox.execute(command=command, actor=actor, timeout=ANSWER_SECONDS_MAX)

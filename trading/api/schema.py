@@ -12,6 +12,7 @@ from rest_framework.permissions import AllowAny
 
 from marketdata import rest
 from trading.api.authentication import BrowserSession, SignedRequest
+from trading.gateway.openapi import gateway_schema
 
 
 class Schema(SpectacularJSONAPIView):
@@ -71,8 +72,6 @@ class BrowserSessionScheme(OpenApiAuthenticationExtension):
 
 def whole_document(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
-    from trading.gateway.openapi import gateway_schema
-
     order_entry = gateway_schema()
     for path, operations in order_entry["paths"].items():
         result["paths"].setdefault(path, {}).update(operations)

@@ -26,7 +26,7 @@ class ServerTime:
 class Time(PublicView):
     """What time it is here."""
 
-    @documented(tag="public", summary="The server's time", returns=ServerTime, public=True)
+    @documented(tag="public", operation="get_time", summary="The server's time", returns=ServerTime, public=True)
     def get(self, request: Request) -> Response:
         """For setting a client's clock."""
         query(request)
@@ -40,7 +40,7 @@ class Nothing(PublicView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """404 for every method."""
-        self.http_method_not_allowed = self._nothing  # type: ignore[method-assign]
+        self.http_method_not_allowed = self.options = self._nothing  # type: ignore[method-assign]
         return super().dispatch(request, *args, **kwargs)
 
     def _nothing(self, request: Request, *args: Any, **kwargs: Any) -> Response:
