@@ -47,14 +47,6 @@ def default_database(*, name: str) -> Iterator[None]:
         settings.DATABASES["default"]["NAME"] = before
 
 
-@contextlib.contextmanager
-def superuser_without_triggers() -> Iterator[psycopg.Connection[Any]]:
-    """A connection to the default database that gets past its triggers and foreign keys: for tampering."""
-    with _connect(settings.DATABASES["default"]["NAME"]) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
-
-
 def _maintenance() -> psycopg.Connection[Any]:
     return _connect("postgres")
 
