@@ -46,7 +46,9 @@ class Asset:
 
 def text_is_sound(text: str, length_max: int) -> bool:
     """Whether the database can keep a text of at most `length_max` characters."""
-    return len(text) <= length_max and "\x00" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+    if len(text) > length_max or "\x00" in text:
+        return False
+    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 class TradedMarket:
