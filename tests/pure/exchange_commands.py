@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from matching.engine import messages
-from matching.engine.messages import AnyCommand, FeeTier, Limits, MarketParameters
+from matching.engine.messages import AnyCommand, AnyEvent, FeeTier, Limits, MarketParameters
 from tests.pure.builders import SCALES
 
 ETH_BTC = 3
@@ -53,11 +53,27 @@ def setup(random: Random) -> list[AnyCommand]:
 
 
 class Commands:
-    """A stream of random commands; it remembers a few ids so that many of them hit something."""
+    """A stream of random commands; `learn` shows it what came of them, so that many of them hit something."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
         self.sequence = 0
+        self.open: list[tuple[int, int]] = []
+        self.undo: list[AnyCommand] = []
+
+    def learn(self, command: AnyCommand, events: list[AnyEvent]) -> None:
+        """Remember orders that rest, and to undo soon what would stop the trading."""
+        self.sequence += 1
+        for event in events:
+            if isinstance(event, messages.OrderPlaced) and event.order.status == "open":
+                self.open = [*self.open[-40:], (event.order.account_id, event.order.id)]
+        match command:
+            case messages.FreezeAccount():
+                self.undo.append(messages.UnfreezeAccount(command.account_id))
+            case messages.SetMarketState() if command.state != "open":
+                self.undo.append(messages.SetMarketState("open", command.market_id))
+            case messages.SetLimits() if command.limits not in (None, Limits()):
+                self.undo.append(messages.SetLimits(command.account_id, Limits()))
 
     def _account(self) -> int:
         return self.random.choice((3, 3, 3, 4, 5, 5, 6, 7, 7, 8, 8)) if self.random.random() < 0.98 else self._odd(9)
@@ -75,7 +91,7 @@ class Commands:
         low, high, tick = PRICES.get(market_id, PRICES[1])
         chance = self.random.random()
         if chance < 0.95:
-            return self.random.randint(low, high) * tick
+            return (self.random.randint(low, high) + self.random.randint(low, high)) // 2 * tick
         return self.random.choice((None, 0, -tick, 1, tick + 1, tick, 10**12 * tick, 10**40))
 
     def _quantity(self) -> int | None:
@@ -96,6 +112,11 @@ class Commands:
         if chance < 0.9:
             return max(1, self.sequence - int(self.random.expovariate(1 / 40)))
         return self.random.choice((None, 0, -1, 10**9))
+
+    def _order(self) -> tuple[int, int | None]:
+        if self.open and self.random.random() < 0.8:
+            return self.random.choice(self.open)
+        return self._account(), self._order_id()
 
     def _client_order_id(self, share: float) -> str | None:
         chance = self.random.random()
@@ -136,11 +157,12 @@ class Commands:
 
     def amend(self) -> messages.AmendOrder:
         """A change of any order, by any account."""
-        price, quantity = self._price(1), self._quantity()
+        price, quantity = self._price(self.random.choice((1, 1, 1, 2, ETH_BTC))), self._quantity()
         keep = self.random.random()
+        account_id, order_id = self._order()
         return messages.AmendOrder(
-            account_id=self._account(),
-            order_id=self._order_id(),
+            account_id=account_id,
+            order_id=order_id,
             client_order_id=self._client_order_id(0.05),
             price=None if keep < 0.4 else price,
             quantity=None if keep > 0.7 else quantity,
@@ -152,7 +174,7 @@ class Commands:
         if random.random() < 0.08:
             side: Any = random.choice((None, "buy", "sell"))
             return messages.CancelOrders(self._account(), random.choice((None, self._market())), side)
-        return messages.CancelOrder(self._account(), self._order_id(), self._client_order_id(0.05))
+        return messages.CancelOrder(*self._order(), self._client_order_id(0.05))
 
     def money(self) -> AnyCommand:
         """Deposits, withdrawals and corrections."""
@@ -222,6 +244,8 @@ class Commands:
 
     def next(self, *, rules: bool) -> AnyCommand:
         """The next command; `rules`: also those that change what exists."""
+        if self.undo and self.random.random() < 0.15:
+            return self.undo.pop(0)
         chance = self.random.random()
         if chance < 0.6:
             return self.place()
@@ -229,9 +253,9 @@ class Commands:
             return self.amend()
         if chance < 0.9:
             return self.cancel()
-        if chance < 0.95:
+        if chance < 0.97:
             return self.money()
-        return self.rules() if rules and chance > 0.985 else self.risk()
+        return self.rules() if rules and chance > 0.99 else self.risk()
 
     def wait(self) -> int:
         """Microseconds until the next command: often none, at times a minute, seldom days."""
