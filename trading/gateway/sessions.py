@@ -36,19 +36,20 @@ _csrf = CsrfViewMiddleware(_answered_elsewhere)
 def authenticate_session(*, scope: dict[str, Any], body: bytes) -> Principal:
     """The user of the session cookie, acting for the account named in X-Account, "main" unless given.
 
-    Raises ApiError: 401 without a signed-in user, 403 when the CSRF check fails, 404 for no account of this user.
+    Raises ApiError: 400 for a Host that is not ours, 401 without a signed-in user, 403 when the CSRF check fails, 404
+    for no account of this user.
     """
     request = ASGIRequest(scope, BytesIO(body))
+    try:
+        request.get_host()
+    except DisallowedHost as error:
+        raise ApiError(400, "invalid_host", "This server does not answer to that Host header.") from error
     _sessions.process_request(request)
     _authentication.process_request(request)
     if not request.user.is_authenticated:
         raise ApiError(401, "authentication_required", "Sign in, or sign the request with an API key.")
-    try:
-        _csrf.process_request(request)
-        refused = _csrf.process_view(request, _answered_elsewhere, (), {})
-    except DisallowedHost as error:
-        raise ApiError(400, "invalid_host", "This server does not answer to that Host header.") from error
-    if refused is not None:
+    _csrf.process_request(request)
+    if _csrf.process_view(request, _answered_elsewhere, (), {}) is not None:
         raise ApiError(403, "csrf_failed", "The CSRF check failed: send the X-CSRFToken header from the same site.")
     return session_principal(user_id=request.user.pk, account_name=request.headers.get(ACCOUNT_HEADER))
 
