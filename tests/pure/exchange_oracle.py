@@ -257,8 +257,9 @@ class Oracle:
 
     def told(self, order: Order) -> tuple[Any, ...]:
         held = self.cost(order) if order.status == "open" else 0
+        rates = order.rates if order.id == self.sequence else None
         return (
-            order.status, order.reason, order.filled, order.notional, order.remaining, order.prevented, held, order.rates,
+            order.status, order.reason, order.filled, order.notional, order.remaining, order.prevented, held, rates,
             tuple(self.trades),
         )  # fmt: skip
 
