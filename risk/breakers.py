@@ -20,6 +20,12 @@ def range_around(low: int, high: int, ratio: int) -> Range:
     return -(-high * (RATE_UNIT - ratio) // RATE_UNIT), low * (RATE_UNIT + ratio) // RATE_UNIT
 
 
+def _first_since(oldest: int, queue: deque[tuple[int, int]]) -> int:
+    if queue[0][0] >= oldest:
+        return queue[0][1]
+    return next(price for second, price in queue if second >= oldest)
+
+
 class Breaker:
     """The trade prices of one market within the window, as falling highs and rising lows per second.
 
@@ -53,9 +59,7 @@ class Breaker:
         oldest = now // SECOND - window
         if not self._lows or self._lows[-1][0] < oldest:
             return None
-        low = next(price for second, price in self._lows if second >= oldest)
-        high = next(price for second, price in self._highs if second >= oldest)
-        return low, high
+        return _first_since(oldest, self._lows), _first_since(oldest, self._highs)
 
     def reset(self) -> None:
         """Forget every trade: the market starts afresh after a pause."""
