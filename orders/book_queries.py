@@ -7,11 +7,16 @@ Both are one statement, so a depth belongs to exactly the sequence number it com
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
 
 from marketdata.queries import MARKET_COLUMNS, MarketFormat, UnknownMarket, market_format, rows_of
 from marketdata.shapes import DecimalText, TimeText, time_text
 
 TICKER_WINDOW = timedelta(hours=24)
+
+Level = Annotated[list[DecimalText], Meta(min_length=2, max_length=2, description="[price, quantity]")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +24,8 @@ class Depth:
     """Price levels, best first, each [price, quantity], after the command with that sequence number."""
 
     sequence: int
-    bids: list[tuple[DecimalText, DecimalText]]
-    asks: list[tuple[DecimalText, DecimalText]]
+    bids: list[Level]
+    asks: list[Level]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +67,8 @@ def depth(*, market: str, levels: int) -> Depth:
         sides[side].append((price, quantity))
     return Depth(
         sequence=rows[0][0],
-        bids=[(style.price(price), style.quantity(total)) for price, total in sorted(sides["buy"], reverse=True)],
-        asks=[(style.price(price), style.quantity(total)) for price, total in sorted(sides["sell"])],
+        bids=[[style.price(price), style.quantity(total)] for price, total in sorted(sides["buy"], reverse=True)],
+        asks=[[style.price(price), style.quantity(total)] for price, total in sorted(sides["sell"])],
     )
 
 

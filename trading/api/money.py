@@ -25,12 +25,17 @@ from risk.api import DepositList, WithdrawalList
 from trading.api.authentication import BySession
 from trading.gateway.errors import wrong_amount
 from trading.gateway.keys import Principal
+from trading.gateway.messages import DECIMAL_PATTERN
 
 ACCOUNTS_PER_USER_MAX = 50
 ANSWER_SECONDS_MAX = 10.0
 
 AmountText = Annotated[
-    str, Meta(description="A decimal number as text, above zero.", extra_json_schema={"examples": ["0.5"]})
+    str,
+    Meta(
+        description="A decimal number as text, above zero, with no more decimals than the asset's scale.",
+        extra_json_schema={"pattern": DECIMAL_PATTERN, "examples": ["0.5"]},
+    ),
 ]
 
 

@@ -14,6 +14,14 @@ from marketdata import rest
 from trading.api.authentication import BrowserSession, SignedRequest
 from trading.gateway.openapi import gateway_schema
 
+ORDERS = "/api/v1/orders"
+ORDER_LINKS = {
+    f"{operation}{suffix}": {"operationId": f"{operation}{suffix}", "parameters": {name: f"$response.body#/{field}"}}
+    for operation in ("get_order", "amend_order", "cancel_order")
+    for suffix, name, field in (("", "order_id", "id"), ("_by_client_id", "client_order_id", "client_order_id"))
+}
+"""What can be done with the order that was just placed."""
+
 
 class Schema(SpectacularJSONAPIView):
     """The document, for everyone."""
@@ -72,9 +80,14 @@ class BrowserSessionScheme(OpenApiAuthenticationExtension):
 
 def whole_document(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
     order_entry = gateway_schema()
     for path, operations in order_entry["paths"].items():
         result["paths"].setdefault(path, {}).update(operations)
+    result["paths"][ORDERS]["post"]["responses"]["201"]["links"] = ORDER_LINKS
     result["paths"] = dict(sorted(result["paths"].items()))
     for kind, components in order_entry.get("components", {}).items():
         result["components"].setdefault(kind, {}).update(components)

@@ -1,0 +1,1 @@
+"""What schemathesis needs to test the API: its configuration and its credentials."""
