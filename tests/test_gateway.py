@@ -7,10 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from matching.engine.messages import Limits, SetFeeOverride, SetLimits, SetMarketState
+from matching import worker
+from matching.engine.messages import Limits, OrderPlaced, OrderState, SetFeeOverride, SetLimits, SetMarketState
 from orders import queries
 from orders.models import Order
 from tests.gateway_client import ORDERS, Answer, Floor, Signer, trading_floor
+from trading.gateway.app import Gateway
+from trading.gateway.limits import Unlimited
+from trading.gateway.recent import RecentOrders
 
 
 @pytest.fixture(scope="module")
@@ -338,3 +342,41 @@ def test_a_rebate_is_a_negative_fee(floor: Floor) -> None:
     floor.place(floor.bob, side="sell", quantity="0.5")
     again = floor.place(dave, client_order_id="rebate")
     assert (again.json["id"], again.json["fills"][0]["fee"]) == (placed["id"], "-0.00005")
+
+
+def test_a_process_that_did_not_place_an_order_answers_the_same(floor: Floor) -> None:
+    """The answers of this process's own orders come from memory, those of others from the database."""
+    other = Gateway(lane=worker.order_lane(), limits=Unlimited())
+
+    def lived(gateway: Gateway | None) -> list[dict[str, Any]]:
+        path = f"{ORDERS}/{floor.place(floor.alice, post_only=True).json['id']}"
+        steps = [("PATCH", {"quantity": "0.4"}), ("PATCH", {"price": "99.99", "quantity": "0.6"}), ("DELETE", None)]
+        answers = [floor.call(method, path, body, signer=floor.alice, gateway=gateway) for method, body in steps]
+        assert [answer.status for answer in answers] == [200, 200, 200]
+        assert answers[-1].json == read(floor, floor.alice, answers[-1].json["id"])
+        for answer in answers:
+            del answer.json["id"], answer.json["created_at"], answer.json["updated_at"]
+        return [answer.json for answer in answers]
+
+    assert lived(None) == lived(other)
+
+
+def test_memory_keeps_the_latest_orders_without_fills_only(floor: Floor) -> None:
+    recent = RecentOrders(orders_max=2)
+    states = [placed_state(floor, floor.alice.account_id) for _ in range(3)]
+    for state in states:
+        recent.remember(state)
+        recent.remember(msgspec.structs.replace(state, id=state.id + 1000, filled_quantity=1))
+        recent.remember(msgspec.structs.replace(state, id=state.id + 2000, status="canceled"))
+    alice, bob = floor.alice.account_id, floor.bob.account_id
+    known = [recent.market_of(account_id=alice, order_id=state.id) for state in states]
+    assert known == [None, floor.market, floor.market]
+    assert recent.market_of(account_id=bob, order_id=states[2].id) is None
+    assert recent.market_of(account_id=alice, order_id=states[2].id + 1000) is None
+    assert recent.market_of(account_id=alice, order_id=states[2].id + 2000) is None
+
+
+def placed_state(floor: Floor, account_id: int) -> OrderState:
+    """An order just placed, as the exchange tells it."""
+    reply = floor.exchange.place(account_id, floor.market, "buy", price=100_000_000, quantity=10_000_000)
+    return next(event.order for event in reply.events if isinstance(event, OrderPlaced))

@@ -18,6 +18,7 @@ from trading.gateway.errors import ApiError, Headers, internal_error, not_carrie
 from trading.gateway.handlers import Answer, Call
 from trading.gateway.keys import Principal
 from trading.gateway.limits import Meter, Unlimited, limits_from_settings
+from trading.gateway.recent import RecentOrders
 from trading.gateway.sessions import authenticate_session
 
 PATH = "/api/v1/orders"
@@ -67,6 +68,7 @@ class Gateway:
 
     def __init__(self, *, lane: InProcessLane, limits: Unlimited | None = None) -> None:
         self._lane = lane
+        self._recent = RecentOrders()
         self._limits = limits_from_settings() if limits is None else limits
         self._trusted_proxies = tuple(settings.TRUSTED_PROXIES)
         auth.networks_from_texts(self._trusted_proxies)  # a wrong setting ends the start, not a request
@@ -113,7 +115,7 @@ class Gateway:
             if error.status == 401:
                 await meter.failure(address=address)
             raise
-        return await handler(Call(principal, self._lane, meter, body, scope["query_string"], name))
+        return await handler(Call(principal, self._lane, meter, self._recent, body, scope["query_string"], name))
 
     def _address(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
         client = scope.get("client")

@@ -39,6 +39,7 @@ from trading.gateway.messages import (
     FillAnswer,
     OrderAnswer,
 )
+from trading.gateway.recent import RecentOrders
 
 NO_QUERY: frozenset[str] = frozenset()
 CANCEL_QUERY = frozenset({"market", "side"})
@@ -55,6 +56,7 @@ class Call:
     principal: Principal
     lane: InProcessLane
     meter: Meter
+    recent: RecentOrders
     body: bytes
     query: bytes
     name: str
@@ -74,7 +76,7 @@ async def place(call: Call) -> Answer:
     (reply,) = await call.lane.execute((command,))
     for event in reply.events:
         if type(event) is OrderPlaced:
-            return 201, _placed_answer(event, reply.events, market)
+            return 201, _placed_answer(call, event, reply.events, market)
     return await _not_placed(call, reply.events, market)
 
 
@@ -127,7 +129,7 @@ async def _place_command(call: Call, data: bytes | msgspec.Raw) -> tuple[PlaceOr
 async def _batch_result(call: Call, reply: Reply, market: MarketEntry) -> BatchResult:
     for event in reply.events:
         if type(event) is OrderPlaced:
-            return BatchResult(order=_placed_answer(event, reply.events, market))
+            return BatchResult(order=_placed_answer(call, event, reply.events, market))
     try:
         _, answer = await _not_placed(call, reply.events, market)
     except ApiError as error:
@@ -138,7 +140,8 @@ async def _batch_result(call: Call, reply: Reply, market: MarketEntry) -> BatchR
     return BatchResult(error=answer.error, duplicate=answer.duplicate)
 
 
-def _placed_answer(event: OrderPlaced, events: list[AnyEvent], market: MarketEntry) -> OrderAnswer:
+def _placed_answer(call: Call, event: OrderPlaced, events: list[AnyEvent], market: MarketEntry) -> OrderAnswer:
+    call.recent.remember(event.order)
     fills: list[FillAnswer] = []
     if event.order.filled_quantity:
         fills = [fill_answer(trade=other, market=market) for other in events if type(other) is TradeExecuted]
@@ -213,12 +216,17 @@ async def _amend(call: Call, **name: Any) -> Answer:
     await call.spend(1)
     decode.query_fields(call.query, NO_QUERY)
     body = decode.amend_body(call.body)
-    found = await READERS.run(stored.find, account_id=call.principal.account_id, **name)
-    if found is None:
-        raise decode.unknown_order()
-    market = await DIRECTORY.by_id(found.market_id)
-    command = decode.amend_command(body=body, market=market, account_id=call.principal.account_id, order_id=found.id)
-    return await _changed(call, command, market, {"order_id": found.id})
+    account_id, order_id = call.principal.account_id, name.get("order_id")
+    market_id = call.recent.market_of(account_id=account_id, order_id=order_id)
+    if market_id is None:
+        found = await READERS.run(stored.find, account_id=account_id, **name)
+        if found is None:
+            raise decode.unknown_order()
+        order_id, market_id = found.id, found.market_id
+    assert order_id is not None
+    market = await DIRECTORY.by_id(market_id)
+    command = decode.amend_command(body=body, market=market, account_id=account_id, order_id=order_id)
+    return await _changed(call, command, market, {"order_id": order_id})
 
 
 async def _cancel(call: Call, **name: Any) -> Answer:
@@ -241,9 +249,12 @@ async def _changed(
         found = await READERS.run(stored.find, account_id=account_id, **name)
         raise decode.unknown_order() if found is None or found.status == "open" else stored.not_open(found=found)
     # The order's own update is the last one: those of the makers it met come before.
-    order_id = next(event.id for event in reversed(reply.events) if isinstance(event, OrderUpdated))
+    update = next(event for event in reversed(reply.events) if isinstance(event, OrderUpdated))
+    order = call.recent.after(update)
+    if order is not None:
+        return 200, order_answer(order=order, market=await DIRECTORY.by_id(order.market_id), fills=[])
     try:
-        return 200, await READERS.run(stored.answer, account_id=account_id, order_id=order_id)
+        return 200, await READERS.run(stored.answer, account_id=account_id, order_id=update.id)
     except ApiError:
         raise unread() from None
 
