@@ -4,7 +4,7 @@ The exit status is 0 when the command was executed (or, with --no-wait, filed), 
 reason on stderr, 2 when the command line makes no sense, and 3 when no answer came in time.
 """
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +18,7 @@ from trading import control
 
 ACTOR_LENGTH_MAX = 64
 NO_ANSWER_STATUS = 3
+TIMEOUT_SECONDS_MAX = 86_400
 
 
 class Refused(CommandError):
@@ -47,6 +48,8 @@ class ControlCommand(BaseCommand):
             raise Refused(f"{refused.reason.value}: {refused}") from refused
         except control.BadRequest as error:
             raise Refused(f"{error.code}: {error}") from error
+        except UnicodeEncodeError as error:
+            raise Refused("invalid_text: An argument is no valid UTF-8.") from error
         except inbox.CommandFailed as error:
             raise Refused(f"command_failed: {error}") from error
         except inbox.NoAnswer as error:
@@ -80,7 +83,7 @@ def add_waiting(parser: ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="only file the command and print its inbox id")
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=_seconds,
         default=control.TIMEOUT_SECONDS,
         metavar="SECONDS",
         help="how long to wait for the answer (default: %(default)g)",
@@ -92,3 +95,10 @@ def add_account(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--account", default="main", metavar="NAME", help="which of the user's accounts (default: main)"
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= TIMEOUT_SECONDS_MAX:
+        raise ArgumentTypeError(f"from 0 to {TIMEOUT_SECONDS_MAX} seconds")
+    return seconds
