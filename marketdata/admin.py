@@ -20,7 +20,7 @@ ROWS_MAX = 10_000
 Names = tuple[str, ...]
 
 
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+class BoundedPaginator(Paginator):
     """Counts no further than ROWS_MAX, however large the table."""
 
     @cached_property
@@ -30,14 +30,14 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return rows.order_by()[:ROWS_MAX].count()
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows to look at, newest first. `exact_names` are searched as text, `exact_numbers` as whole numbers, by index."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 100
     list_max_show_all = 0
-    ordering: Names = ("-pk",)
+    ordering = ("-pk",)
     actions: Any = None
     exact_names: ClassVar[Names] = ()
     exact_numbers: ClassVar[Names] = ()

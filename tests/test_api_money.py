@@ -253,13 +253,13 @@ def test_accounts_have_a_bound(scene: Scene):
 
 
 def test_few_statements_each(scene: Scene, django_assert_num_queries):
-    account = {"account_id": scene.alice}
+    alice = scene.alice
     for expected, read in [
-        (1, lambda: queries.balances(**account)),
-        (1, lambda: queries.entries(**account, limit=500)),
-        (1, lambda: queries.deposits(**account, limit=500)),
-        (1, lambda: queries.withdrawals(**account, limit=500, status="pending")),
-        (4, lambda: fee_queries.fees(**account, now=timezone.now())),
+        (1, lambda: queries.balances(account_id=alice)),
+        (1, lambda: queries.entries(account_id=alice, limit=500)),
+        (1, lambda: queries.deposits(account_id=alice, limit=500)),
+        (1, lambda: queries.withdrawals(account_id=alice, limit=500, status="pending")),
+        (4, lambda: fee_queries.fees(account_id=alice, now=timezone.now())),
     ]:
         with django_assert_num_queries(expected):
             read()

@@ -194,10 +194,10 @@ def test_pages_join_without_gap_or_repetition(scene: Scene):
 
 
 def test_one_statement_each(scene: Scene, django_assert_num_queries):
-    account = {"account_id": scene.alice}
+    alice = scene.alice
     with django_assert_num_queries(1):
-        queries.orders(**account, limit=500, market="BTC-USDT", status="open")
+        queries.orders(account_id=alice, limit=500, market="BTC-USDT", status="open")
     with django_assert_num_queries(1):
-        queries.order(**account, order_id=scene.alice_orders[0])
+        queries.order(account_id=alice, order_id=scene.alice_orders[0])
     with django_assert_num_queries(1):
-        queries.fills(**account, limit=500, market="BTC-USDT")
+        queries.fills(account_id=alice, limit=500, market="BTC-USDT")

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from django.urls import URLPattern
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tests.harness import ServerProcess, new_data_dir, remove_data_dir
 from trading import environment
@@ -154,7 +154,7 @@ def test_every_operation_is_whole(operations: list[Operation]):
 
 def test_private_endpoints_take_a_signature_or_a_session(document: dict[str, Any], operations: list[Operation]):
     assert set(document["components"]["securitySchemes"]) == {"apiKey", "apiTimestamp", "apiSignature", "session"}
-    either = [{"apiKey": [], "apiTimestamp": [], "apiSignature": []}, {"session": []}]
+    either: list[dict[str, list[str]]] = [{"apiKey": [], "apiTimestamp": [], "apiSignature": []}, {"session": []}]
     for method, path, operation in operations:
         public = operation["tags"] == ["public"]
         assert (operation.get("security") or None) == (None if public else either), (method, path)

@@ -9,9 +9,9 @@ import os
 import time
 from urllib.parse import urlsplit
 
-import schemathesis
 from requests import PreparedRequest
 from requests.auth import AuthBase
+from schemathesis.auths import GLOBAL_AUTH_STORAGE
 
 
 class Signature(AuthBase):
@@ -27,6 +27,7 @@ class Signature(AuthBase):
         target = parts.path + ("?" + parts.query if parts.query else "")
         body = request.body or b""
         body = body.encode() if isinstance(body, str) else body
+        assert isinstance(body, bytes)
         timestamp = str(time.time_ns() // 1_000_000)
         text = timestamp.encode() + (request.method or "").encode() + target.encode() + body
         request.headers["X-API-Key"] = self.key
@@ -50,10 +51,10 @@ class Session(AuthBase):
 
 
 if "BOURSE_TEST_KEY" in os.environ:
-    schemathesis.auth.set_from_requests(
+    GLOBAL_AUTH_STORAGE.set_from_requests(
         Signature(key=os.environ["BOURSE_TEST_KEY"], secret=os.environ["BOURSE_TEST_SECRET"])
     )
 else:
-    schemathesis.auth.set_from_requests(
+    GLOBAL_AUTH_STORAGE.set_from_requests(
         Session(session=os.environ["BOURSE_TEST_SESSION"], csrf=os.environ["BOURSE_TEST_CSRF"])
     )
