@@ -25,6 +25,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from matching import worker
 from trading import demo, embedded, health
+from trading.one_write import OneWriteProtocol
 
 GRACE_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -166,7 +167,7 @@ async def _serve(listener: socket.socket, say: Callable[[str], None]) -> None:
 
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=OneWriteProtocol,
         ws="websockets-sansio",
         lifespan="on",
         access_log=False,
