@@ -95,7 +95,7 @@ def _settle_trades(
     assert first is not None
     assert last is not None
     market.record(first, last, now)
-    notionals[taker.account_id] = notionals.get(taker.account_id, 0) + total
+    notionals[taker.account_id] = total
     _count_volumes(state, market, notionals, events)
 
 

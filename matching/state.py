@@ -55,6 +55,8 @@ class TradedMarket:
     """A market in memory: its rules, state, book, breaker and last price (quote units per whole base)."""
 
     __slots__ = (
+        "_band",
+        "_band_reference",
         "base",
         "book",
         "breaker",
@@ -84,13 +86,18 @@ class TradedMarket:
         self.changed_at = now
         self.last_price: int | None = None
         self.book = Book()
+        self._band: Range = (0, 0)
+        self._band_reference: int | None = None
 
     def band(self) -> Range | None:
         """The prices the band allows; None: no band, or nothing to put it around."""
         reference = self.last_price if self.last_price is not None else self.parameters.reference_price
         if reference is None or not self.parameters.price_band:
             return None
-        return range_around(reference, reference, self.parameters.price_band)
+        if self._band_reference != reference:
+            self._band_reference = reference
+            self._band = range_around(reference, reference, self.parameters.price_band)
+        return self._band
 
     def breaker_range(self, first_price: int, now: int) -> Range | None:
         """The prices the breaker allows an order whose first trade would be at `first_price`; None: it is off.
@@ -122,6 +129,7 @@ class TradedMarket:
             self.breaker.reset()
             self.breaker_since = sequence
         self.parameters = parameters
+        self._band_reference = None
         self.changed_at = now
         return self.changed()
 
@@ -261,7 +269,10 @@ class State:
     def rest(self, order: LiveOrder) -> None:
         """An order has come to rest in the book: index it."""
         self.orders[order.id] = order
-        self.account_orders.setdefault(order.account_id, {})[order.id] = order
+        orders = self.account_orders.get(order.account_id)
+        if orders is None:
+            orders = self.account_orders[order.account_id] = {}
+        orders[order.id] = order
         counts = self.accounts[order.account_id].open_orders
         counts[order.market_id] = counts.get(order.market_id, 0) + 1
 

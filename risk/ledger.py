@@ -83,7 +83,7 @@ class Ledger:
         self.entry_id = 0
         self._sequence = 0
         self._now = 0
-        self._entries: list[EntryPosted] = []
+        self._events: list[EntryPosted | BalanceChanged] = []
         self._touched: dict[Balance, None] = {}
 
     def begin(self, sequence: int, now: int) -> None:
@@ -93,10 +93,9 @@ class Ledger:
 
     def finish(self) -> list[EntryPosted | BalanceChanged]:
         """The entries posted and the balances as they stand since `begin`, and forget them."""
-        events: list[EntryPosted | BalanceChanged] = [*self._entries]
+        events, self._events = self._events, []
         for balance in self._touched:
             events.append(BalanceChanged(balance.account_id, balance.asset_id, balance.available, balance.held))
-        self._entries.clear()
         self._touched.clear()
         return events
 
@@ -144,7 +143,7 @@ class Ledger:
     def _post(self, balance: Balance, amount: int, entry_type: str, reference: int) -> None:
         self.entry_id += 1
         total = balance.available + balance.held
-        self._entries.append(
+        self._events.append(
             EntryPosted(
                 self.entry_id,
                 self._sequence,

@@ -20,7 +20,6 @@ The invariants are checked after every line.
 """
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -168,8 +167,8 @@ class Session:
             case ["wait", seconds]:
                 self.now += round(float(seconds) * 1_000_000)
                 return ""
-            case ["asks" | "bids" as side]:
-                return self._queue(side)
+            case ["asks" | "bids" as queue]:
+                return self._queue(queue)
             case ["market", state]:
                 return self.told(self.apply(messages.SetMarketState(state, 1)))  # type: ignore[arg-type]
             case ["exchange", state]:
@@ -288,9 +287,6 @@ def _end(order: OrderState | OrderUpdated) -> str:
     return f"{order.status}{rest}{f' {order.reason}' if order.reason else ''}"
 
 
-def trade(text: str, *, prepare: Callable[[Session], None] | None = None, **options: Any) -> Session:
+def trade(text: str, **options: Any) -> Session:
     """Run a session at a new exchange and return it. `options` as of Session."""
-    session = Session(**options)
-    if prepare is not None:
-        prepare(session)
-    return session.play(text)
+    return Session(**options).play(text)

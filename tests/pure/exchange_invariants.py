@@ -26,15 +26,15 @@ def check_state(state: State) -> None:
         check_book(market.book)
         for side in (market.book.bids, market.book.asks):
             for level in side.levels.values():
-                priorities = [order.priority for order in level]  # type: ignore[attr-defined]
+                priorities = [order.priority for order in level]
                 assert priorities == sorted(set(priorities)), "a queue is out of order"
         for order in market.book.orders.values():
             assert state.orders[order.id] is order
-            assert state.account_orders[order.account_id][order.id] is order  # type: ignore[attr-defined]
+            assert state.account_orders[order.account_id][order.id] is order
             _check_order(order, market.base.unit)
             paid_in = market.quote.id if order.side == "buy" else market.base.id
-            held[order.account_id, paid_in] += order.held  # type: ignore[attr-defined]
-            counts[order.account_id, market.id] += 1  # type: ignore[attr-defined]
+            held[order.account_id, paid_in] += order.held
+            counts[order.account_id, market.id] += 1
     assert len(state.orders) == sum(counts.values()) == sum(len(orders) for orders in state.account_orders.values())
     for withdrawal in state.withdrawals.values():
         assert withdrawal.status == "pending"

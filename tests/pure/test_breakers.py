@@ -14,7 +14,7 @@ windows = st.integers(1, 8)
 @given(steps=steps, window=windows)
 def test_extremes_are_those_of_all_trades_within_the_window(steps, window):
     breaker = Breaker()
-    trades = []
+    trades: list[tuple[int, int]] = []
     now = 0
     for wait, price in steps:
         now += wait

@@ -58,7 +58,7 @@ def _compare_markets(exchange: Exchange, oracle: Oracle) -> None:
         for side in ("buy", "sell"):
             queue = [
                 (order.id, order.price, order.remaining)
-                for level in market.book.side_of(side).in_order()  # type: ignore[arg-type]
+                for level in market.book.side_of(side).in_order()
                 for order in level
             ]
             assert queue == [(order.id, order.price, order.remaining) for order in oracle.queue(naive, side)]
@@ -74,8 +74,8 @@ def _run(seed: int, count: int) -> None:
         oracle.follow(exchange.apply(command, now))
     for number in range(count):
         now += stream.wait()
-        command = next(iter(exchange.due_timers(now)), None) if random.random() < 0.5 else None
-        command = command or stream.next(rules=False)
+        timer = next(iter(exchange.due_timers(now)), None) if random.random() < 0.5 else None
+        command = timer or stream.next(rules=False)
         events = exchange.apply(command, now)
         stream.learn(command, events)
         if isinstance(command, JUDGED):

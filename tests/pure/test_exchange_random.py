@@ -32,7 +32,7 @@ def _twin(exchange: Exchange) -> Exchange:
 def _through_json(command: AnyCommand) -> AnyCommand:
     """The command as the journal has it; text that is no Unicode cannot be there."""
     try:
-        again = COMMAND.decode(msgspec.json.encode(command))
+        again: AnyCommand = COMMAND.decode(msgspec.json.encode(command))
     except UnicodeEncodeError:
         return command
     assert again == command
@@ -52,8 +52,8 @@ def _run(seed: int, count: int) -> None:
     kinds: set[type] = set()
     for number in range(count):
         now += stream.wait()
-        command = next(iter(exchange.due_timers(now)), None) if random.random() < 0.5 else None
-        command = _through_json(command or stream.next(rules=True))
+        timer = next(iter(exchange.due_timers(now)), None) if random.random() < 0.5 else None
+        command = _through_json(timer or stream.next(rules=True))
         before = snapshot.take(exchange.state)
         events = exchange.apply(command, now)
         stream.learn(command, events)

@@ -31,7 +31,7 @@ def test_an_open_order_is_never_pending_or_rejected_again():
         order = _order()
         order.become("open")
         with pytest.raises(AssertionError):
-            order.become(after)  # type: ignore[arg-type]
+            order.become(after)
 
 
 def test_an_order_is_restored_with_every_field():
