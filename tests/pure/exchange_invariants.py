@@ -26,7 +26,7 @@ def check_state(state: State) -> None:
         check_book(market.book)
         for side in (market.book.bids, market.book.asks):
             for level in side.levels.values():
-                priorities = [order.priority for order in level]
+                priorities = [order.priority for order in level]  # type: ignore[attr-defined]
                 assert priorities == sorted(set(priorities)), "a queue is out of order"
         for order in market.book.orders.values():
             assert state.orders[order.id] is order
