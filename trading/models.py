@@ -56,8 +56,9 @@ class ApiKey(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Delete, and make this process forget the key."""
+        deleted = super().delete(*args, **kwargs)
         self._forget_cached()
-        return super().delete(*args, **kwargs)
+        return deleted
 
     def _forget_cached(self) -> None:
         from trading.gateway.keys import CACHE  # the cache reads this table

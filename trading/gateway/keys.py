@@ -57,7 +57,8 @@ class KeyCache:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._changes = 0
+        self.changes = 0
+        """Goes up whenever something that was read before is not to be believed any more."""
 
     def entry(self, key: str) -> Entry | None:
         """What memory holds, if it is young enough to be believed."""
@@ -68,9 +69,9 @@ class KeyCache:
 
     def load(self, key: str) -> Entry:
         """Read the key from the database and remember it, unless it was changed meanwhile; for threads."""
-        changes, now = self._changes, time.monotonic()
+        changes, now = self.changes, time.monotonic()
         entry = Entry(_read(key), now)
-        if changes == self._changes:
+        if changes == self.changes:
             if len(self._entries) >= CACHED_KEYS_MAX:
                 self._entries = {}
             self._entries[key] = entry
@@ -78,12 +79,12 @@ class KeyCache:
 
     def forget(self, key: str) -> None:
         """The row has changed: what is in memory, or being read, is not to be believed any more."""
-        self._changes += 1
+        self.changes += 1
         self._entries.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything, as after a change of database."""
-        self._changes += 1
+        self.changes += 1
         self._entries = {}
 
 
