@@ -30,6 +30,9 @@ from matching.engine.messages import MarketState, Side
 MARKET_COLUMNS = "m.symbol, b.symbol, q.symbol, b.scale, q.scale, m.tick_size, m.lot_size"
 """What `market_format` takes, of the tables joined by MARKET_JOIN."""
 
+SCAN_MAX = 10_000
+"""Rows that one page looks at, at most, for those that fit its filters."""
+
 
 class UnknownMarket(LookupError):
     """No market has that symbol."""
@@ -97,6 +100,15 @@ def rows_of(*, sql: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
         return list(cursor.fetchall())
+
+
+def floor_of(*, ids: str, arguments: dict[str, Any]) -> int | None:
+    """How far down one page may look for rows that fit its filters: the id after SCAN_MAX others, if any.
+
+    `ids`: a SELECT of the ids to look at, on an index. So a page costs the same however long the history is.
+    """
+    found = rows_of(sql=f"{ids} ORDER BY id DESC OFFSET {SCAN_MAX} LIMIT 1", arguments=arguments)
+    return found[0][0] if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

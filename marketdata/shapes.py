@@ -44,20 +44,28 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some results, newest first, and the cursor of those after them (null: there are no more)."""
+    """Some results, newest first, and the cursor of those after them (null: there are no more).
+
+    With a filter that little fits, a page can have fewer results than asked for, even none, and still a next one.
+    """
 
     results: list[T]
     next: str | None
 
 
-def page_of(*, rows: list[T], ids: list[int], limit: int) -> Page[T]:
-    """The page of `limit` rows out of up to `limit` + 1 read; `ids` are theirs, the last one shown is the cursor."""
-    return Page(rows[:limit], str(ids[limit - 1]) if len(rows) > limit else None)
+def page_of(*, rows: list[T], ids: list[int], limit: int, floor: int | None = None) -> Page[T]:
+    """The page of `limit` rows out of up to `limit` + 1 read; `ids` are theirs, the last one shown is the cursor.
+
+    `floor`: the id at which the reading stopped, to be read next; None: it went on to the end.
+    """
+    if len(rows) > limit:
+        return Page(rows[:limit], str(ids[limit - 1]))
+    return Page(rows, None if floor is None else str(floor + 1))
 
 
 def cursor_id(cursor: str | None) -> int | None:
     """The id that a cursor stands for: what comes after it has lower ids."""
-    return None if cursor is None else int(cursor)
+    return None if cursor is None else min(int(cursor), ID_MAX)
 
 
 def amount_text(value: Decimal, scale: int, decimals: int | None = None) -> str:

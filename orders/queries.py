@@ -1,16 +1,25 @@
-"""An account's orders and fills, read in one SQL statement each, newest first.
+"""An account's orders and fills, newest first, read in one SQL statement each.
 
 Every function takes the account it is asked for: what belongs to another account is not found. The statements limit
-first, on an index, and join afterwards, so a page costs the same however long the history is.
+first, on an index, and join afterwards, and with filters they look at SCAN_MAX rows at most (one statement more), so a
+page costs the same however long the history is.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from marketdata.queries import MARKET_COLUMNS, MarketFormat, market_format, market_join, require_market, rows_of
+from marketdata.queries import (
+    MARKET_COLUMNS,
+    MarketFormat,
+    floor_of,
+    market_format,
+    market_join,
+    require_market,
+    rows_of,
+)
 from marketdata.scale import units_from_numeric
-from marketdata.shapes import DecimalText, Page, TimeText, page_of, time_text
+from marketdata.shapes import ID_MAX, DecimalText, Page, TimeText, page_of, time_text
 from matching.engine.messages import OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
 from orders.average import average_price_text
 
@@ -97,29 +106,35 @@ def orders(
     status: OrderStatus | None = None,
 ) -> Page[ListedOrder]:
     """The account's orders, newest first, those with an id below `before`. Raises UnknownMarket."""
-    conditions = ["account_id = %(account_id)s"]
-    conditions += ["id < %(before)s"] if before else []
-    conditions += [f"market_id = {_MARKET_ID}"] if market else []
-    conditions += ["side = %(side)s"] if side else []
-    conditions += ["status = %(status)s"] if status else []
+    arguments = {
+        "account_id": account_id,
+        "before": before or ID_MAX,
+        "market": market,
+        "side": side,
+        "status": status,
+        "limit": limit,
+    }
+    conditions = ["account_id = %(account_id)s", "id < %(before)s"]
+    conditions += ["status = 'open'"] if status == "open" else []  # in words, for the sake of the partial index
+    filters = [f"market_id = {_MARKET_ID}"] if market else []
+    filters += ["side = %(side)s"] if side else []
+    filters += ["status = %(status)s"] if status not in (None, "open") else []
+    floor = None
+    if filters:
+        ids = f"SELECT id FROM orders_order WHERE {' AND '.join(conditions)}"  # noqa: S608
+        floor = floor_of(ids=ids, arguments=arguments)
+    conditions += [*filters, "id >= %(floor)s"]
     sql = f"""
         SELECT {_ORDER_COLUMNS}, {MARKET_COLUMNS}
         FROM (
             SELECT * FROM orders_order WHERE {" AND ".join(conditions)} ORDER BY id DESC LIMIT %(limit)s + 1
         ) o {market_join(of="o")} ORDER BY o.id DESC
     """  # noqa: S608
-    arguments = {
-        "account_id": account_id,
-        "before": before,
-        "market": market,
-        "side": side,
-        "status": status,
-        "limit": limit,
-    }
-    found = [ListedOrder(**_order_fields(row)) for row in rows_of(sql=sql, arguments=arguments)]
+    rows = rows_of(sql=sql, arguments=arguments | {"floor": 1 if floor is None else floor + 1})
+    found = [ListedOrder(**_order_fields(row)) for row in rows]
     if not found and market:
         require_market(symbol=market)
-    return page_of(rows=found, ids=[order.id for order in found], limit=limit)
+    return page_of(rows=found, ids=[order.id for order in found], limit=limit, floor=floor)
 
 
 def order(*, account_id: int, order_id: int | None = None, client_order_id: str | None = None) -> FilledOrder:
@@ -155,7 +170,21 @@ def fills(
 
     No trade has the same account on both sides (self-trade prevention), so a trade id is a place in this list.
     """
-    conditions = ["id < %(before)s"] if before else []
+    arguments: dict[str, Any] = {
+        "account_id": account_id,
+        "before": before or ID_MAX,
+        "market": market,
+        "order_id": order_id,
+        "limit": limit,
+    }
+    floor = None
+    if market and not order_id:
+        halves = (
+            f"SELECT id FROM marketdata_trade WHERE {role}_account_id = %(account_id)s AND id < %(before)s"  # noqa: S608
+            for role in ("maker", "taker")
+        )
+        floor = floor_of(ids=" UNION ALL ".join(halves), arguments=arguments)
+    conditions = ["id < %(before)s", "id >= %(floor)s"]
     conditions += [f"market_id = {_MARKET_ID}"] if market else []
     sql = f"""
         SELECT t.id, t.order_id, t.side, t.price, t.quantity, t.notional, t.fee, t.liquidity, t.executed_at,
@@ -165,11 +194,11 @@ def fills(
             ORDER BY id DESC LIMIT %(limit)s + 1
         ) t {market_join(of="t")} ORDER BY t.id DESC
     """  # noqa: S608
-    arguments = {"account_id": account_id, "before": before, "market": market, "order_id": order_id, "limit": limit}
-    found = [_fill(row) for row in rows_of(sql=sql, arguments=arguments)]
+    rows = rows_of(sql=sql, arguments=arguments | {"floor": 1 if floor is None else floor + 1})
+    found = [_fill(row) for row in rows]
     if not found and market:
         require_market(symbol=market)
-    return page_of(rows=found, ids=[fill.trade_id for fill in found], limit=limit)
+    return page_of(rows=found, ids=[fill.trade_id for fill in found], limit=limit, floor=floor)
 
 
 _MARKET_ID = "(SELECT id FROM marketdata_market WHERE symbol = %(market)s)"

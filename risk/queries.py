@@ -6,8 +6,8 @@ Every function takes the account it is asked for. Amounts come back as text in w
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from marketdata.queries import require_asset, rows_of
-from marketdata.shapes import DecimalText, Page, TimeText, amount_text, page_of, time_text
+from marketdata.queries import floor_of, require_asset, rows_of
+from marketdata.shapes import ID_MAX, DecimalText, Page, TimeText, amount_text, page_of, time_text
 from risk.models import Account as AccountRow
 
 EntryType = Literal["deposit", "withdrawal", "correction", "trade", "fee"]
@@ -128,6 +128,7 @@ def balances(*, account_id: int) -> list[Balance]:
 def entries(*, account_id: int, limit: int, before: int | None = None, asset: str | None = None) -> Page[Entry]:
     """The account's statement, newest first, lines with an id below `before`. Raises UnknownAsset."""
     columns = "r.sequence, r.amount, r.balance, r.entry_type, r.reference, r.posted_at"
+    rows, floor = _newest("risk_entry", columns, account_id=account_id, limit=limit, before=before, asset=asset)
     found = [
         Entry(
             id=id_,
@@ -139,18 +140,18 @@ def entries(*, account_id: int, limit: int, before: int | None = None, asset: st
             reference=reference or None,
             posted_at=time_text(posted_at),
         )
-        for id_, symbol, scale, sequence, amount, balance, entry_type, reference, posted_at in _newest(
-            "risk_entry", columns, account_id=account_id, limit=limit, before=before, asset=asset
-        )
+        for id_, symbol, scale, sequence, amount, balance, entry_type, reference, posted_at in rows
     ]
-    return page_of(rows=found, ids=[entry.id for entry in found], limit=limit)
+    return page_of(rows=found, ids=[entry.id for entry in found], limit=limit, floor=floor)
 
 
 def deposits(*, account_id: int, limit: int, before: int | None = None, asset: str | None = None) -> Page[Deposit]:
     """The account's deposits, newest first, those with an id below `before`. Raises UnknownAsset."""
-    rows = _newest("risk_deposit", _DEPOSIT_COLUMNS, account_id=account_id, limit=limit, before=before, asset=asset)
+    rows, floor = _newest(
+        "risk_deposit", _DEPOSIT_COLUMNS, account_id=account_id, limit=limit, before=before, asset=asset
+    )
     found = [_deposit(row) for row in rows]
-    return page_of(rows=found, ids=[deposit.id for deposit in found], limit=limit)
+    return page_of(rows=found, ids=[deposit.id for deposit in found], limit=limit, floor=floor)
 
 
 def withdrawals(
@@ -162,7 +163,7 @@ def withdrawals(
     status: WithdrawalStatus | None = None,
 ) -> Page[Withdrawal]:
     """The account's withdrawals, newest first, those with an id below `before`. Raises UnknownAsset."""
-    rows = _newest(
+    rows, floor = _newest(
         "risk_withdrawal",
         _WITHDRAWAL_COLUMNS,
         account_id=account_id,
@@ -172,7 +173,7 @@ def withdrawals(
         status=status,
     )
     found = [_withdrawal(row) for row in rows]
-    return page_of(rows=found, ids=[withdrawal.id for withdrawal in found], limit=limit)
+    return page_of(rows=found, ids=[withdrawal.id for withdrawal in found], limit=limit, floor=floor)
 
 
 def deposit(*, account_id: int, deposit_id: int) -> Deposit:
@@ -204,23 +205,33 @@ def _newest(
     before: int | None,
     asset: str | None,
     status: str | None = None,
-) -> list[tuple[Any, ...]]:
-    """(id, asset symbol, scale, columns) of up to `limit` + 1 rows of the account, newest first."""
-    conditions = ["account_id = %(account_id)s"]
-    conditions += ["id < %(before)s"] if before else []
-    conditions += ["asset_id = (SELECT id FROM marketdata_asset WHERE symbol = %(asset)s)"] if asset else []
-    conditions += ["status = %(status)s"] if status else []
+) -> tuple[list[tuple[Any, ...]], int | None]:
+    """(id, asset symbol, scale, columns) of up to `limit` + 1 rows of the account, newest first; the page's floor."""
+    arguments = {
+        "account_id": account_id,
+        "before": before or ID_MAX,
+        "asset": asset,
+        "status": status,
+        "limit": limit,
+    }
+    conditions = ["account_id = %(account_id)s", "id < %(before)s"]
+    filters = ["asset_id = (SELECT id FROM marketdata_asset WHERE symbol = %(asset)s)"] if asset else []
+    filters += ["status = %(status)s"] if status else []
+    floor = None
+    if filters:
+        ids = f"SELECT id FROM {table} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        floor = floor_of(ids=ids, arguments=arguments)
+    conditions += [*filters, "id >= %(floor)s"]
     sql = f"""
         SELECT r.id, a.symbol, a.scale, {columns}
         FROM (
             SELECT * FROM {table} WHERE {" AND ".join(conditions)} ORDER BY id DESC LIMIT %(limit)s + 1
         ) r JOIN marketdata_asset a ON a.id = r.asset_id ORDER BY r.id DESC
     """  # noqa: S608
-    arguments = {"account_id": account_id, "before": before, "asset": asset, "status": status, "limit": limit}
-    rows = rows_of(sql=sql, arguments=arguments)
+    rows = rows_of(sql=sql, arguments=arguments | {"floor": 1 if floor is None else floor + 1})
     if not rows and asset:
         require_asset(symbol=asset)
-    return rows
+    return rows, floor
 
 
 def _one(table: str, columns: str, *, account_id: int, id_: int) -> list[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from marketdata import queries as marketdata_queries
 from orders import queries
 from tests.api import Scene, SignedClient, make_scene
 from tests.builders import running_exchange
@@ -196,8 +197,28 @@ def test_pages_join_without_gap_or_repetition(scene: Scene):
 def test_one_statement_each(scene: Scene, django_assert_num_queries):
     alice = scene.alice
     with django_assert_num_queries(1):
+        queries.orders(account_id=alice, limit=500, status="open")
+    with django_assert_num_queries(2):
         queries.orders(account_id=alice, limit=500, market="BTC-USDT", status="open")
     with django_assert_num_queries(1):
         queries.order(account_id=alice, order_id=scene.alice_orders[0])
     with django_assert_num_queries(1):
+        queries.fills(account_id=alice, limit=500)
+    with django_assert_num_queries(2):
         queries.fills(account_id=alice, limit=500, market="BTC-USDT")
+
+
+def test_a_page_looks_only_so_far_for_what_fits(scene: Scene, alice: SignedClient, bob: SignedClient, monkeypatch):
+    """A page may be short or empty, but following the cursor finds everything."""
+    monkeypatch.setattr(marketdata_queries, "SCAN_MAX", 1)
+    first = bob.get("/orders", status="rejected", cursor=str(scene.bob_orders[2])).body
+    assert (first["results"], first["next"] is None) == ([], False)
+    rejected = [order["id"] for order in bob.everything("/orders", status="rejected")]
+    assert rejected == scene.bob_orders[2:]
+    everything = [order["id"] for order in alice.everything("/orders", side="sell", market="BTC-USDT")]
+    assert everything == scene.alice_orders[::-1]
+    assert bob.everything("/fills", market="BTC-USDT") == bob.get("/fills").body["results"]
+    deposits = alice.get("/deposits").body["results"]
+    found = [row for asset in ("USDT", "BTC") for row in alice.everything("/deposits", asset=asset)]
+    assert found == deposits
+    assert len(found) == 2

@@ -80,7 +80,7 @@ RATE_LIMIT_ACCOUNT = environment.integer(name="RATE_LIMIT_ACCOUNT", default=1_00
 RATE_LIMIT_ADDRESS = environment.integer(name="RATE_LIMIT_ADDRESS", default=2_000, minimum=1, maximum=1_000_000)
 RATE_LIMIT_FAILURES = environment.integer(name="RATE_LIMIT_FAILURES", default=60, minimum=1, maximum=1_000_000)
 RATELIMIT_ENABLE = RATE_LIMITS  # django-ratelimit's own name
-API_RATE_ADDRESS = f"{RATE_LIMIT_ADDRESS}/s"
+API_RATE_ADDRESS = "200/s"  # requests to Django's views
 API_RATE_CALLER = "100/s"  # reads and changes of one API key or user
 API_RATE_CHANGES = "300/m"  # of these: deposits, withdrawals, accounts, keys
 WITHDRAWAL_APPROVAL = environment.flag(name="WITHDRAWAL_APPROVAL", default=True)
