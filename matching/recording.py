@@ -1,9 +1,9 @@
 """A recorded order flow of another exchange, with what that exchange made of it.
 
 A folder of CSV files, plain or gzipped: `replay.csv` is what goes in, in this order, and what is expected of it,
-`truth_fills.csv` the published trades, `truth_final_book.csv` what rests at the end. Two things are put right on reading:
-a post-only order that met nothing in the recorded book was an immediate-or-cancel one, as it did not rest; and a price
-below a cent, written as 0.00, becomes one tick.
+`truth_fills.csv` the published trades, `truth_final_book.csv` what rests at the end. Two things are put right
+on reading: a post-only order that met nothing in the recorded book was an immediate-or-cancel one, as it did not
+rest, and a price below a cent, written as 0.00, becomes one tick.
 """
 
 import csv
