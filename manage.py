@@ -14,7 +14,17 @@ from django.core.management import execute_from_command_line
 from trading import embedded, environment
 
 WITHOUT_DATABASE = frozenset(
-    {"check", "collectstatic", "diffsettings", "findstatic", "help", "makemigrations", "spectacular", "version"}
+    {
+        "bench",
+        "check",
+        "collectstatic",
+        "diffsettings",
+        "findstatic",
+        "help",
+        "makemigrations",
+        "spectacular",
+        "version",
+    }
 )
 
 

@@ -8,7 +8,7 @@ strain one structure of the book. Commands are made beforehand; the median of th
 import argparse
 import random
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matching.bench import report
 from matching.bench.report import Row
@@ -210,7 +210,7 @@ def measure(*, commands: int, resting: int = RESTING, runs: int = RUNS) -> Itera
     flow = mix(commands=commands, resting=resting)
     pairs = [(engine_rate(flow), toy_rate(flow)) for _ in range(runs)]
     toy = report.median([pair[1] for pair in pairs])
-    yardstick = {
+    yardstick: dict[str, Any] = {
         "group": "engine",
         "unit": "commands/s",
         "yardstick": "dict of levels, the mix",

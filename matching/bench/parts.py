@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 
-from matching.bench import commit
+from matching.bench import commit, pgbench, served
 
 PARTS: dict[str, Callable[..., object]] = {
     "commit": commit.measure,
     "worker_costs": commit.worker_costs,
     "crowd": commit.crowd,
+    "open_floor": served.open_floor,
+    "count_orders": served.count_orders,
+    "pgbench_prepare": pgbench.prepare,
+    "pgbench_rate": pgbench.transactions_per_second,
+    "pgbench_latencies": pgbench.latencies,
 }

@@ -5,6 +5,7 @@ slow code. Parts run in processes of their own and hand their rows over as one l
 """
 
 import gc
+import io
 import os
 import platform
 import sys
@@ -73,6 +74,16 @@ def bounded_row(*, below: float | None = None, ratio_at_most: float | None = Non
     return msgspec.structs.replace(row, required=", ".join(demands), ok=met if demands else None)
 
 
+def unjudged(row: Row) -> Row:
+    """The row of a run that is too short to be held against anybody."""
+    return msgspec.structs.replace(row, ok=None)
+
+
+def missed(rows: list[Row]) -> list[Row]:
+    """The rows whose required figure was not reached."""
+    return [row for row in rows if row.ok is False]
+
+
 def percentile(*, values: list[float], percent: float) -> float:
     """The value that `percent` % of the sorted `values` do not exceed."""
     assert values
@@ -99,11 +110,6 @@ def timed(work: Callable[[], object]) -> float:
 def hand_over(rows: list[Row]) -> None:
     """Print rows for the process that asked for them."""
     sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
-
-
-def taken_over(output: str) -> list[Row]:
-    """The rows that a part has printed as its last line."""
-    return msgspec.json.decode(output.strip().splitlines()[-1], type=list[Row])
 
 
 def machine(*, disk: Path) -> dict[str, Any]:
@@ -134,8 +140,8 @@ def machine_text(found: dict[str, Any]) -> str:
     )
 
 
-def print_table(*, rows: list[Row], console: Console) -> None:
-    """All rows, a rule between the groups, the notes below."""
+def table_text(*, rows: list[Row], width: int) -> str:
+    """All rows, a rule between the groups, the notes below; at most `width` columns wide."""
     table = Table(title="Bourse bench", title_justify="left", expand=False)
     for name in ("what", "figure", "yardstick", "its figure", "ratio", "required", ""):
         table.add_column(name, justify="right" if name in ("figure", "its figure", "ratio") else "left")
@@ -153,10 +159,10 @@ def print_table(*, rows: list[Row], console: Console) -> None:
             row.required,
             {None: "", True: "ok", False: "NOT MET"}[row.ok],
         )
-    console.print(table)
-    for row in rows:
-        if row.note:
-            console.print(f"  {row.group}: {row.what}: {row.note}", highlight=False)
+    output = io.StringIO()
+    Console(file=output, width=width).print(table)
+    notes = [f"  {row.group}: {row.what}: {row.note}\n" for row in rows if row.note]
+    return output.getvalue() + "".join(notes)
 
 
 def _number(value: float) -> str:

@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,8 @@ STOP_SECONDS_MAX = 60
 POLL_SECONDS = 0.01
 KEPT_VARIABLES = frozenset({"BATCH_COMMANDS_MAX", "LANE_COMMANDS_MAX"})
 OUTPUT_SHOWN = 4_000
+SECRET_KEY = secrets.token_urlsafe(64)
+"""All processes of a run share it; production settings, as these, bring no demo data."""
 
 
 class PartFailed(Exception):
@@ -42,7 +45,8 @@ def environment(*, data_dir: Path, **extra: str) -> dict[str, str]:
     """The variables of a process on `data_dir`: every other setting has its default."""
     names = re.findall(r"^([A-Z_]+)=", (settings.BASE_DIR / ".env.example").read_text(), re.MULTILINE)
     blank = dict.fromkeys((name for name in names if name not in KEPT_VARIABLES), "")
-    return {**os.environ, **blank, "DATA_DIR": str(data_dir), **extra}
+    production = {"BOURSE_ENV": "production", "SECRET_KEY": SECRET_KEY, "ALLOWED_HOSTS": "127.0.0.1"}
+    return {**os.environ, **blank, **production, "DATA_DIR": str(data_dir), **extra}
 
 
 @contextlib.contextmanager
@@ -103,12 +107,12 @@ class Server:
 
     def wait_ready(self) -> None:
         """Wait until `/readyz` answers 200."""
-        assert self._process is not None
-        deadline = time.monotonic() + READY_SECONDS_MAX
-        while not answers_200(port=self.port, path="/readyz"):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise PartFailed(f"The server is not ready:\n{self._log_path.read_text()[-OUTPUT_SHOWN:]}")
-            time.sleep(POLL_SECONDS)
+        wait_until(lambda: self._ended() or answers(port=self.port, path="/readyz"))
+        if self._ended():
+            raise PartFailed(f"The server has ended:\n{self._log_path.read_text()[-OUTPUT_SHOWN:]}")
+
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
@@ -145,16 +149,25 @@ def background(*command: object) -> Iterator[None]:
         _end(process)
 
 
-def answers_200(*, port: int, path: str) -> bool:
-    """Whether somebody answers 200 there at this moment."""
+def answers(*, port: int, path: str, status: int = 200) -> bool:
+    """Whether somebody answers with `status` there at this moment."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == 200
+        return connection.getresponse().status == status
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    """Ask again and again; PartFailed when it takes too long."""
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while not reached():
+        if time.monotonic() > deadline:
+            raise PartFailed("A process of the benchmark does not get ready.")
+        time.sleep(POLL_SECONDS)
 
 
 def free_port() -> int:

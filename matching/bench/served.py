@@ -1,0 +1,57 @@
+"""What the benchmarks over HTTP ask of the database behind the server: a floor to trade on, and proof of what was done.
+
+These run as parts (`manage.py bench_part`), beside the running server.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+
+from django.core.management import call_command
+from django.db import connection
+
+from matching import inbox
+from matching.bench import flow
+from matching.bench.commit import make_users
+from matching.bench.requests import Key, OpenFloor
+from matching.engine.messages import AnyCommand, AnyEvent
+from risk.models import Account
+
+ANSWER_SECONDS_MAX = 120
+
+
+def open_floor(*, accounts: int, resting: int) -> OpenFloor:
+    """Open the market and the accounts on the running server, with resting orders and an API key each."""
+    floor = flow.build(execute=_execute, user_ids=make_users(accounts))
+    _execute(flow.commands(floor, flow.resting_orders(floor, count=resting)))
+    return OpenFloor(floor, [_key(account_id) for account_id in (*floor.buyers, *floor.sellers)])
+
+
+def count_orders(*, name: str) -> tuple[int, int, int]:
+    """Of the flow `name`: orders placed, of these rejected, and trades that one of them took."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT count(*), count(*) FILTER (WHERE status = 'rejected'), sum(
+                (SELECT count(*) FROM marketdata_trade t WHERE t.sequence = o.id))
+            FROM orders_order o WHERE client_order_id LIKE %s""",
+            [name + "-%"],
+        )
+        placed, rejected, trades = cursor.fetchone()
+    return placed, rejected, int(trades or 0)
+
+
+def _execute(commands: Sequence[AnyCommand]) -> list[list[AnyEvent]]:
+    """File commands and wait for all of them."""
+    ids = inbox.file_commands(commands=list(commands), actor="bench")
+    for inbox_id in ids[-1:]:
+        inbox.wait_for(inbox_id=inbox_id, timeout=ANSWER_SECONDS_MAX)
+    return [inbox.wait_for(inbox_id=inbox_id, timeout=ANSWER_SECONDS_MAX).events for inbox_id in ids]
+
+
+def _key(account_id: int) -> Key:
+    account = Account.objects.get(id=account_id)
+    assert account.user is not None
+    output = io.StringIO()
+    call_command("create_api_key", account.user.username, "--scopes", "trade", "--json", stdout=output)
+    told = json.loads(output.getvalue())
+    return Key(account_id, told["key"], told["secret"])
