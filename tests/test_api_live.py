@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 import time
 from typing import Any
 
@@ -99,13 +100,25 @@ def test_depth_follows_an_order_at_once(alice: Trader):
     assert ["40123.45", "0.01500"] not in bids()
 
 
-@pytest.mark.parametrize("path", ["/api/v1/deposits", "/api/v1/withdrawals", "/api/v1/balances"])
-def test_large_bodies_are_refused(alice: Trader, path: str):
-    answer = alice.ask("POST", path, {"asset": "x" * 70_000})
-    assert (answer.status_code, answer.json()["error"]["code"]) in [
-        (413, "body_too_large"),
-        (405, "method_not_allowed"),
-    ]
+CHUNK = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/deposits", "/api/v1/balances", "/admin/login/", "/nothing"])
+@pytest.mark.parametrize(
+    ("header", "sent"),
+    [(b"Content-Length: 1000000000", b"x"), (b"Transfer-Encoding: chunked", 3 * CHUNK)],
+    ids=["announced", "in chunks"],
+)
+def test_a_large_body_is_refused_before_it_is_read_whole(server: ServerProcess, path: str, header: bytes, sent: bytes):
+    """The body never ends, the answer comes all the same."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+        connection.sendall(head + header + b"\r\n\r\n" + sent)
+        answer = b""
+        while part := connection.recv(65_536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "body_too_large"
 
 
 def test_the_answer_tells_the_limits(alice: Trader):

@@ -11,12 +11,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trading.settings")
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-_django = get_asgi_application()
+_application = get_asgi_application()
 
 from matching.worker import order_lane  # noqa: E402 - Django must be set up first
+from trading.api.bodies import bounded  # noqa: E402
 from trading.gateway.app import Gateway, takes  # noqa: E402
 from trading.gateway.database import READERS  # noqa: E402
 
+_django = bounded(_application)
 _gateway = Gateway(lane=order_lane())
 
 
