@@ -327,12 +327,19 @@ def test_cancel_all_takes_market_and_side(floor: Floor) -> None:
 
 def test_another_accounts_order_is_not_there(floor: Floor) -> None:
     placed = floor.place(floor.alice, client_order_id="mine").json
-    for target in (f"{ORDERS}/{placed['id']}", f"{ORDERS}/by-client-id/mine"):
-        for method, body in (("PATCH", {"quantity": "0.1"}), ("DELETE", None)):
-            answer = floor.call(method, target, body, signer=floor.bob)
-            assert (answer.status, answer.code) == (404, "unknown_order")
-    assert floor.place(floor.bob, price="1.00", quantity="2", client_order_id="mine").status == 201
+    targets = (f"{ORDERS}/{placed['id']}", f"{ORDERS}/by-client-id/mine")
+
+    def nothing_for_bob() -> None:
+        for target in targets:
+            for method, body in (("PATCH", {"quantity": "0.1"}), ("DELETE", None)):
+                answer = floor.call(method, target, body, signer=floor.bob)
+                assert (answer.status, answer.code) == (404, "unknown_order")
+
+    nothing_for_bob()
     assert read(floor, floor.alice, placed["id"]) == placed
+    assert floor.call("DELETE", targets[0], signer=floor.alice).status == 200
+    nothing_for_bob()
+    assert floor.place(floor.bob, price="1.00", quantity="2", client_order_id="mine").status == 201
 
 
 def test_a_rebate_is_a_negative_fee(floor: Floor) -> None:

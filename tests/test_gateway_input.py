@@ -70,6 +70,11 @@ def test_bodies_that_are_no_order(floor: Floor, body: bytes, status: int, code: 
     assert (answer.status, answer.code, answer.json["error"].get("field")) == (status, code, field)
 
 
+def test_a_batch_nested_too_deep_is_no_json(floor: Floor) -> None:
+    answer = floor.call("POST", ORDERS + "/batch", b'{"orders":[' + b"[" * 60_000, signer=floor.alice)
+    assert (answer.status, answer.code) == (400, "malformed_json")
+
+
 @pytest.mark.parametrize("name", ["price", "quantity", "quote_amount"])
 @pytest.mark.parametrize(
     "text",

@@ -52,6 +52,7 @@ def authenticate(
     `target`: path and query as they were sent; `address`: the client's, see `client_address`; `scope`: read, trade or
     withdraw; `now_ms`: ms since 1970, the current time unless given.
     """
+    arrived_ms = _now_ms() if now_ms is None else now_ms
     key = _key_text(credentials)
     entry = CACHE.entry(key) or CACHE.load(key)
     return verify(
@@ -62,7 +63,7 @@ def authenticate(
         body=body,
         address=address,
         scope=scope,
-        now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms,
+        now_ms=arrived_ms,
     )
 
 
@@ -70,6 +71,7 @@ async def authenticate_in_loop(
     *, credentials: Credentials, method: str, target: bytes, body: bytes, address: str, scope: str
 ) -> Principal:
     """As `authenticate`, without ever blocking the event loop."""
+    arrived_ms = _now_ms()  # the sender is not to blame if we have to wait for the database
     key = _key_text(credentials)
     entry = CACHE.entry(key)
     if entry is None:
@@ -85,7 +87,7 @@ async def authenticate_in_loop(
         body=body,
         address=address,
         scope=scope,
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=arrived_ms,
     )
 
 
@@ -175,6 +177,10 @@ def client_address(*, peer: str, forwarded_for: str, trusted: Sequence[str]) -> 
 def networks_from_texts(texts: tuple[str, ...]) -> tuple[Network, ...]:
     """Addresses and CIDRs as networks; raises ValueError for anything else."""
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _key_text(credentials: Credentials) -> str:
