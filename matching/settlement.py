@@ -52,9 +52,9 @@ def _settle_trades(
     notionals: dict[int, int] = {}
     total = 0
     trade_id = state.trade_id
-    for maker, quantity in fills:
-        assert isinstance(maker, LiveOrder)
-        price = maker.price
+    for fill in fills:
+        maker: LiveOrder = fill.maker  # type: ignore[assignment]
+        quantity, price = fill.quantity, maker.price
         assert price is not None
         notional = price * quantity // base_unit
         maker_account = state.accounts[maker.account_id]
