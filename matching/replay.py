@@ -122,8 +122,7 @@ def replay(
     worker = Worker(lane=lane)
     worker.start()
     try:
-        while not worker.status().books_loaded and not worker.status().standby:
-            time.sleep(LOOK_SECONDS)
+        _wait_until_somebody_leads(worker)
         place = _set_up(found, recording)
         began = time.monotonic()
         timed = _timed(recording.steps, place, speed)
@@ -140,6 +139,14 @@ def replay(
 
 
 # ---------------------------------------------------------------------------------------------- set up
+
+
+def _wait_until_somebody_leads(worker: Worker) -> None:
+    deadline = time.monotonic() + ANSWER_SECONDS_MAX
+    while not worker.status().books_loaded and not worker.status().standby:
+        if time.monotonic() > deadline:
+            raise ReplayError("The matching worker does not get ready; its log says why.")
+        time.sleep(LOOK_SECONDS)
 
 
 def _set_up(market: Market | None, recording: Recording) -> Place:

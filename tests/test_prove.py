@@ -31,7 +31,7 @@ from matching.engine.messages import (
     SetMarketState,
     UnfreezeAccount,
 )
-from matching.prove import Differs, prove
+from matching.prove import Differs, prove, prove_database
 from tests.builders import RunningExchange, running_exchange
 
 BTC, USD = 10**8, 10**2
@@ -90,6 +90,9 @@ def trade(exchange: RunningExchange, ids: SimpleNamespace) -> None:
     ids.market_taker = place(ids.alice, "buy", quote_amount=20 * USD)
     exchange.send(*[PlaceOrder(ids.alice, ids.market, "buy", price=n * USD, quantity=BTC) for n in range(50, 60)])
     exchange.send(CancelOrders(ids.alice, ids.market, "sell"))
+    for name in ("second", "third", "fourth", "fifth"):
+        place(ids.bob, "sell", price=99 * USD, quantity=BTC, post_only=True, client_order_id=name)
+    ids.duplicate = place(ids.bob, "sell", price=101 * USD, quantity=BTC // 2, client_order_id="first")
 
 
 def move_money(exchange: RunningExchange, ids: SimpleNamespace) -> None:
@@ -120,8 +123,18 @@ def test_what_the_worker_has_written_is_proved(traded: SimpleNamespace, capsys: 
     call_command("prove")
     report = capsys.readouterr().out
     assert report.startswith("Proved: ")
-    assert "The same 19 orders, 3 trades, 30 entries, 2 deposits and 3 withdrawals," in report
+    assert "The same 23 orders, 3 trades, 30 entries, 2 deposits and 3 withdrawals," in report
     assert "BTC  users 47.998665  fees 0.001335  outside    -48" in report
+
+
+def test_the_proof_asks_the_database_for_client_order_ids_that_its_memory_has_let_go(
+    traded: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matching.state.CLIENT_ORDER_IDS_MAX", 1)
+    monkeypatch.setattr("matching.prove.STRETCH_COMMANDS", 1)
+    stretches: list[int] = []
+    assert prove_database(progress=lambda done, total: stretches.append(done)).orders == 23
+    assert stretches == list(range(1, traded.correction + 1))
 
 
 TAMPERING = {
@@ -259,6 +272,10 @@ TAMPERING = {
     "a volume": (
         "UPDATE fees_dailyvolume SET volume = volume + 1 WHERE account_id = {alice}",
         "Command {market_taker} (place_order, account {alice}): volume of day, account",
+    ),
+    "a volume of an old day": (
+        "INSERT INTO fees_dailyvolume (account_id, day, volume) VALUES ({alice}, 1, 5)",
+        "volume of day, account 1, {alice} is stored, but no command made it",
     ),
     "an account that is unfrozen": (
         "UPDATE risk_account SET frozen = false WHERE id = {carol}",
