@@ -102,12 +102,14 @@ def rows_of(*, sql: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def floor_of(*, ids: str, arguments: dict[str, Any]) -> int | None:
+def floor_of(*, ids: list[str], arguments: dict[str, Any]) -> int | None:
     """How far down one page may look for rows that fit its filters: the id after SCAN_MAX others, if any.
 
-    `ids`: a SELECT of the ids to look at, on an index. So a page costs the same however long the history is.
+    `ids`: SELECTs of the ids to look at, on an index each. So a page costs the same however long the history is.
     """
-    found = rows_of(sql=f"{ids} ORDER BY id DESC OFFSET {SCAN_MAX} LIMIT 1", arguments=arguments)
+    parts = " UNION ALL ".join(f"({select} ORDER BY id DESC LIMIT {SCAN_MAX} + 1)" for select in ids)
+    sql = f"SELECT id FROM ({parts}) seen ORDER BY id DESC OFFSET {SCAN_MAX} LIMIT 1"  # noqa: S608
+    found = rows_of(sql=sql, arguments=arguments)
     return found[0][0] if found else None
 
 

@@ -122,7 +122,7 @@ def orders(
     floor = None
     if filters:
         ids = f"SELECT id FROM orders_order WHERE {' AND '.join(conditions)}"  # noqa: S608
-        floor = floor_of(ids=ids, arguments=arguments)
+        floor = floor_of(ids=[ids], arguments=arguments)
     conditions += [*filters, "id >= %(floor)s"]
     sql = f"""
         SELECT {_ORDER_COLUMNS}, {MARKET_COLUMNS}
@@ -179,11 +179,11 @@ def fills(
     }
     floor = None
     if market and not order_id:
-        halves = (
+        halves = [
             f"SELECT id FROM marketdata_trade WHERE {role}_account_id = %(account_id)s AND id < %(before)s"  # noqa: S608
             for role in ("maker", "taker")
-        )
-        floor = floor_of(ids=" UNION ALL ".join(halves), arguments=arguments)
+        ]
+        floor = floor_of(ids=halves, arguments=arguments)
     conditions = ["id < %(before)s", "id >= %(floor)s"]
     conditions += [f"market_id = {_MARKET_ID}"] if market else []
     sql = f"""

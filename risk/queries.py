@@ -220,7 +220,7 @@ def _newest(
     floor = None
     if filters:
         ids = f"SELECT id FROM {table} WHERE {' AND '.join(conditions)}"  # noqa: S608
-        floor = floor_of(ids=ids, arguments=arguments)
+        floor = floor_of(ids=[ids], arguments=arguments)
     conditions += [*filters, "id >= %(floor)s"]
     sql = f"""
         SELECT r.id, a.symbol, a.scale, {columns}

@@ -3,14 +3,17 @@
 A scene is a small exchange with a history: two accounts, one market, one trade, resting orders.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 from django.test import Client
 
 from risk.models import Account
@@ -19,7 +22,6 @@ from trading.api_keys import issue_api_key
 from trading.models import User
 
 BASE = "/api/v1"
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,16 @@ class BrowserClient(ApiClient):
         """The CSRF token and the account's name."""
         named = {"X-Account": self.account} if self.account else {}
         return named | ({"X-CSRFToken": self.token} if self.csrf else {})
+
+
+@contextlib.contextmanager
+def signed_in_operator(*, base_url: str) -> Iterator[httpx.Client]:
+    """A browser at a whole server in which the demo's operator has signed in."""
+    with httpx.Client(base_url=base_url, timeout=30) as browser:
+        browser.get("/admin/login/")
+        fields = {"username": "admin", "password": "admin-demo", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        assert browser.post("/admin/login/?next=/admin/", data=fields).status_code == 302
+        yield browser
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api import signed_in_operator
 from tests.harness import ServerProcess
 
 ORDER = {"market": "BTC-USDT", "side": "buy", "type": "limit", "price": "42000.00", "quantity": "0.01500"}
@@ -98,6 +99,18 @@ def test_depth_follows_an_order_at_once(alice: Trader):
     assert ["40123.45", "0.01500"] in bids()
     alice.ask("DELETE", f"/api/v1/orders/{order['id']}")
     assert ["40123.45", "0.01500"] not in bids()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/api/v1/orders/test", 200), ("POST", "/api/v1/accounts", 415), ("DELETE", "/api/v1/orders", 422)],
+)
+def test_a_browsers_body_is_never_read_as_a_form(server: ServerProcess, method: str, path: str, status: int):
+    """A form without its boundary is what Django's own reading of it stumbles over."""
+    with signed_in_operator(base_url=server.base_url) as browser:
+        headers = {"X-CSRFToken": browser.cookies["csrftoken"], "Content-Type": "multipart/form-data"}
+        answer = browser.request(method, path, content=json.dumps(ORDER).encode(), headers=headers)
+    assert answer.status_code == status, answer.text
 
 
 CHUNK = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"

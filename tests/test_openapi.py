@@ -17,6 +17,7 @@ import pytest
 from django.urls import URLPattern
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from tests.api import signed_in_operator
 from tests.harness import ServerProcess, new_data_dir, remove_data_dir
 from trading import environment
 from trading.urls import v1
@@ -81,10 +82,7 @@ def signed(server: ServerProcess) -> dict[str, str]:
 
 def signed_in(server: ServerProcess) -> dict[str, str]:
     """The cookies of a browser in which the operator has signed in."""
-    with httpx.Client(base_url=server.base_url) as browser:
-        browser.get("/admin/login/")
-        fields = {"username": "admin", "password": "admin-demo", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
-        assert browser.post("/admin/login/?next=/admin/", data=fields).status_code == 302
+    with signed_in_operator(base_url=server.base_url) as browser:
         return {"BOURSE_TEST_SESSION": browser.cookies["sessionid"], "BOURSE_TEST_CSRF": browser.cookies["csrftoken"]}
 
 

@@ -39,7 +39,9 @@ def authenticate_session(*, scope: dict[str, Any], body: bytes) -> Principal:
     Raises ApiError: 400 for a Host that is not ours, 401 without a signed-in user, 403 when the CSRF check fails, 404
     for no account of this user.
     """
-    request = ASGIRequest(scope, BytesIO(body))
+    # Without its type the body is not taken for a form: the CSRF token comes in the header only.
+    headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+    request = ASGIRequest(scope | {"headers": headers}, BytesIO(body))
     try:
         request.get_host()
     except DisallowedHost as error:
