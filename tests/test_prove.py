@@ -90,8 +90,8 @@ def trade(exchange: RunningExchange, ids: SimpleNamespace) -> None:
     ids.market_taker = place(ids.alice, "buy", quote_amount=20 * USD)
     exchange.send(*[PlaceOrder(ids.alice, ids.market, "buy", price=n * USD, quantity=BTC) for n in range(50, 60)])
     exchange.send(CancelOrders(ids.alice, ids.market, "sell"))
-    for name in ("second", "third", "fourth", "fifth"):
-        place(ids.bob, "sell", price=99 * USD, quantity=BTC, post_only=True, client_order_id=name)
+    for number in range(20):
+        place(ids.bob, "sell", price=99 * USD, quantity=BTC, post_only=True, client_order_id=f"refused {number}")
     ids.duplicate = place(ids.bob, "sell", price=101 * USD, quantity=BTC // 2, client_order_id="first")
 
 
@@ -123,7 +123,7 @@ def test_what_the_worker_has_written_is_proved(traded: SimpleNamespace, capsys: 
     call_command("prove")
     report = capsys.readouterr().out
     assert report.startswith("Proved: ")
-    assert "The same 23 orders, 3 trades, 30 entries, 2 deposits and 3 withdrawals," in report
+    assert "The same 39 orders, 3 trades, 30 entries, 2 deposits and 3 withdrawals," in report
     assert "BTC  users 47.998665  fees 0.001335  outside    -48" in report
 
 
@@ -133,7 +133,7 @@ def test_the_proof_asks_the_database_for_client_order_ids_that_its_memory_has_le
     monkeypatch.setattr("matching.state.CLIENT_ORDER_IDS_MAX", 1)
     monkeypatch.setattr("matching.prove.STRETCH_COMMANDS", 1)
     stretches: list[int] = []
-    assert prove_database(progress=lambda done, total: stretches.append(done)).orders == 23
+    assert prove_database(progress=lambda done, total: stretches.append(done)).orders == 39
     assert stretches == list(range(1, traded.correction + 1))
 
 
