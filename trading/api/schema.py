@@ -74,7 +74,7 @@ class BrowserSessionScheme(OpenApiAuthenticationExtension):
             "type": "apiKey",
             "in": "cookie",
             "name": "sessionid",
-            "description": "A browser's session; unsafe methods need X-CSRFToken as well.",
+            "description": "A browser's session; unsafe methods need X-CSRFToken, X-Account names another account.",
         }
 
 
