@@ -25,6 +25,8 @@ def prepare(*, scale: int) -> None:
     with store.connect() as connection:
         connection.execute(f"CREATE DATABASE {DATABASE}")
     _run("-i", "-q", "-s", str(scale), seconds=0)
+    with store.connect() as connection:
+        connection.execute("CHECKPOINT")
 
 
 def transactions_per_second(*, clients: int, seconds: int) -> float:

@@ -31,13 +31,13 @@ def count_orders(*, name: str) -> tuple[int, int, int]:
     """Of the flow `name`: orders placed, of these rejected, and trades that one of them took."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT count(*), count(*) FILTER (WHERE status = 'rejected'), sum(
-                (SELECT count(*) FROM marketdata_trade t WHERE t.sequence = o.id))
-            FROM orders_order o WHERE client_order_id LIKE %s""",
+            """SELECT count(DISTINCT o.id), count(DISTINCT o.id) FILTER (WHERE status = 'rejected'), count(t.id)
+            FROM orders_order o LEFT JOIN marketdata_trade t ON t.taker_order_id = o.id
+            WHERE client_order_id LIKE %s""",
             [name + "-%"],
         )
         placed, rejected, trades = cursor.fetchone()
-    return placed, rejected, int(trades or 0)
+    return placed, rejected, trades
 
 
 def _execute(commands: Sequence[AnyCommand]) -> list[list[AnyEvent]]:

@@ -5,7 +5,7 @@ module. The exit status is 1 when a required figure is missed or a group could n
 that everything runs, figures are not held against anybody.
 """
 
-import signal
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
@@ -119,7 +119,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Measure group by group; a group that cannot run does not keep the others from running."""
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # scratch folders clean up
         names = options["only"].split(",")
         if unknown := set(names) - set(GROUPS):
             raise CommandError(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}.")
@@ -137,6 +136,8 @@ class Command(BaseCommand):
             except (Missing, PartFailed) as error:
                 failures[name] = str(error)
         self.stdout.write(report.table_text(rows=rows, width=TABLE_WIDTH))
+        after = " ".join(f"{load:.2f}" for load in os.getloadavg())
+        self.stdout.write(f"load average at the end {after}")
         if options["json"] is not None:
             found = {"machine": machine, "quick": options["quick"], "rows": rows, "failures": failures}
             options["json"].write_bytes(msgspec.json.format(msgspec.json.encode(found)))
