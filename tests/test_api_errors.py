@@ -236,16 +236,12 @@ def test_no_worker_means_503_and_the_request_is_carried_out_later(fresh_database
     assert ([row["amount"] for row in after[:1]], after[1:]) == (["0.12500000"], before)
 
 
-def test_a_lost_database_means_503(scene: Scene, settings):
-    """A thread of its own opens a connection of its own, to a port where nobody listens."""
+def test_a_lost_database_means_503(scene: Scene, monkeypatch):
+    """A new thread opens a new connection, to a port where nobody listens."""
+    monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+    monkeypatch.setitem(connection.settings_dict, "PORT", "1")
     answers = []
-
-    def ask() -> None:
-        settings.DATABASES["default"]["HOST"] = "127.0.0.1"
-        connection.settings_dict["PORT"] = "1"
-        answers.append(ApiClient().get("/markets"))
-
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=lambda: answers.append(ApiClient().get("/markets")))
     thread.start()
     thread.join()
     (answer,) = answers
