@@ -5,6 +5,7 @@ Only fees/store.py writes here. Rates are in millionths (1,500 is 0.15 %).
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from marketdata.fields import AmountField
 from marketdata.models import Asset, Market
@@ -36,7 +37,7 @@ class FeeOverride(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["account_id", "market"], nulls_distinct=False, name="fee_override_one_per_target"
+                Coalesce("account_id", 0), Coalesce("market_id", 0), name="fee_override_one_per_target"
             ),
         ]
 

@@ -20,7 +20,7 @@ ON CONFLICT (account_id, day) DO UPDATE SET volume = excluded.volume
 
 UPSERT_OVERRIDE = """
 INSERT INTO fees_feeoverride (account_id, market_id, maker_rate, taker_rate) VALUES (%s, %s, %s, %s)
-ON CONFLICT ON CONSTRAINT fee_override_one_per_target
+ON CONFLICT (coalesce(account_id, 0), coalesce(market_id, 0))
 DO UPDATE SET maker_rate = excluded.maker_rate, taker_rate = excluded.taker_rate
 """
 

@@ -7,6 +7,7 @@ or deleted, a set of entries that does not sum to zero (migration 0002).
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from marketdata.fields import AmountField
 from marketdata.models import Asset
@@ -119,7 +120,7 @@ class Limit(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["account"], nulls_distinct=False, name="limit_one_per_account"),
+            models.UniqueConstraint(Coalesce("account_id", 0), name="limit_one_per_account"),
         ]
 
     def __str__(self) -> str:

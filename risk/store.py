@@ -119,7 +119,7 @@ def limits_statement(event: LimitsChanged) -> Statement:
         return "DELETE FROM risk_limit WHERE account_id = %s", [event.account_id]
     return (
         "INSERT INTO risk_limit (account_id, limits) VALUES (%s, %s) "
-        "ON CONFLICT ON CONSTRAINT limit_one_per_account DO UPDATE SET limits = excluded.limits",
+        "ON CONFLICT (coalesce(account_id, 0)) DO UPDATE SET limits = excluded.limits",
         [event.account_id, _encode_limits(event.limits).decode()],
     )
 
