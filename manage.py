@@ -9,7 +9,9 @@ import signal
 import sys
 import warnings
 
+import psycopg
 from django.core.management import execute_from_command_line
+from django.db.utils import OperationalError
 
 from trading import embedded, environment
 
@@ -36,7 +38,10 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     if environment.database_url() or command in WITHOUT_DATABASE or command.startswith("-") or "--help" in sys.argv:
         warnings.filterwarnings("ignore", message="Got an error checking a consistent migration history")
-        execute_from_command_line(sys.argv)
+        try:
+            execute_from_command_line(sys.argv)
+        except (OperationalError, psycopg.OperationalError) as error:
+            sys.exit(f"Error: the database of DATABASE_URL cannot be used: {error}")
         return
     cluster = embedded.Cluster(data_dir=environment.data_dir())
     try:
