@@ -7,7 +7,7 @@ from django.db import models
 from marketdata.scale import AMOUNT_DECIMALS, AMOUNT_DIGITS
 
 
-class AmountField(models.DecimalField):  # type: ignore[type-arg]
+class AmountField(models.DecimalField):
     """An exact decimal with at most 18 decimal places and 22 digits before the point."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -42,7 +42,7 @@ def units_from_text(text: str, scale: int) -> int:
 
 
 def text_from_units(units: int, scale: int, decimals: int | None = None) -> str:
-    """Decimal text of `units` of 10^-scale with exactly `decimals` decimals (default: scale; more if that would round)."""
+    """Decimal text of `units` of 10^-scale with `decimals` decimals (default: scale), or more if that would round."""
     if scale == 0 and not decimals:
         return str(units)
     sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))

@@ -135,7 +135,7 @@ def load_markets(connection: psycopg.Connection[Any]) -> list[MarketChanged]:
         FROM marketdata_market m JOIN {ASSET_UNITS} b ON b.id = m.base_id JOIN {ASSET_UNITS} q ON q.id = m.quote_id
         ORDER BY m.id"""
     )
-    return [MarketChanged(*row[:4], MarketParameters(*row[4:15]), *row[15:]) for row in rows]
+    return [MarketChanged(*[*row[:4], MarketParameters(*row[4:15]), *row[15:]]) for row in rows]
 
 
 ASSET_UNITS = "(SELECT id, ('1e' || scale)::numeric AS unit FROM marketdata_asset)"

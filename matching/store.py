@@ -50,6 +50,7 @@ FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS d (id, sequence, result) 
 """
 
 _encode = msgspec.json.Encoder().encode
+_WITH_A_NEW_ORDER = (messages.OrderPlaced, messages.OrderRejected)
 _INTERNAL_EVENTS = (messages.EntryPosted, messages.BalanceChanged, messages.VolumeChanged)
 _TAGS = {command: command.__struct_config__.tag for command in messages.AnyCommand.__args__}
 
@@ -107,18 +108,17 @@ def encode(batch: Batch, state: State, scales: Scales) -> list[Statement]:
     volumes: dict[tuple[int, int], messages.VolumeChanged] = {}
     for number, events in enumerate(batch.events, start=batch.first_sequence):
         for event in events:
-            kind = type(event)
-            if kind is messages.EntryPosted:
+            if isinstance(event, messages.EntryPosted):
                 entries.append(event)
-            elif kind is messages.BalanceChanged:
+            elif isinstance(event, messages.BalanceChanged):
                 balances[event.account_id, event.asset_id] = event
-            elif kind is messages.OrderPlaced or kind is messages.OrderRejected:
+            elif isinstance(event, _WITH_A_NEW_ORDER):
                 placed.append(event.order)
-            elif kind is messages.OrderUpdated:
+            elif isinstance(event, messages.OrderUpdated):
                 updates[event.id] = event
-            elif kind is messages.TradeExecuted:
+            elif isinstance(event, messages.TradeExecuted):
                 trades.append(event)
-            elif kind is messages.VolumeChanged:
+            elif isinstance(event, messages.VolumeChanged):
                 volumes[event.account_id, event.day] = event
             else:
                 statements += _rare_statements(event, number, now, scales)
@@ -298,8 +298,10 @@ def _load_placed(connection: Connection, now: int) -> dict[int, int]:
 def load_scales(snapshot: Snapshot) -> Scales:
     """The scales of a snapshot's assets and markets."""
     scales = Scales()
-    for event in (*snapshot.assets, *snapshot.markets):
-        scales.learn(event)
+    for asset in snapshot.assets:
+        scales.learn(asset)
+    for market in snapshot.markets:
+        scales.learn(market)
     return scales
 
 

@@ -79,7 +79,7 @@ _REASONS: dict[str | None, Reason | None] = {None: None, **{reason.value: reason
 
 def state_from_row(row: tuple[Any, ...]) -> OrderState:
     """An OrderState from a row of SELECT_STATES, read on a connection that gives NUMERIC as int."""
-    return OrderState(*row[:18], _REASONS[row[18]], *row[19:])
+    return OrderState(*[*row[:18], _REASONS[row[18]], *row[19:]])
 
 
 def load_open_orders(connection: Connection) -> list[OrderState]:

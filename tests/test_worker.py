@@ -71,7 +71,8 @@ def floor(fresh_database: str) -> Iterator[Floor]:
 
 def live_state() -> State:
     """The memory of this process's worker; it is quiet while a test looks."""
-    session = worker._worker and worker._worker._session
+    assert worker._worker is not None
+    session = worker._worker._session
     assert session is not None
     return session.exchange.state
 

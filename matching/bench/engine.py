@@ -1,8 +1,8 @@
 """The engine alone: how many commands a second it takes, reporting every fill.
 
 The mix: 42 % limit orders that rest, 13 % that cross, 45 % cancels (of an open order, or of one that has just traded,
-whichever keeps the book at its size), with 13,000 resting orders over some 1,000 levels. The adversarial shapes each
-strain one structure of the book. Commands are made beforehand; the median of the runs counts.
+whichever keeps the book at its size), with 13,000 resting orders over some 1,000 levels; the adversarial shapes each
+strain one structure of the book. Commands are made beforehand, and the median of the runs counts.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The exchange without a database: engine, risk, fees and ledger together, and how long one command takes in it.
 
 Half a trade per order, with resting orders beside the price, client order ids, fee tiers and volumes. `latencies` runs
-the same flow with a clock around each command; `apply_costs` compares two sizes of the book, taking turns.
+the same flow with a clock around each command; `growth` compares two sizes of the book, taking turns.
 """
 
 import argparse

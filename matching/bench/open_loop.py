@@ -1,8 +1,8 @@
 """A load of so many requests a second, whatever the server does: each one's latency counts from when it was due.
 
-Usage: python -m matching.bench.open_loop PORT FILE RATE CONNECTIONS SKIPPED. Sends the requests of a file at an even
-pace over kept connections; one that finds none free waits, and its waiting counts. Prints the latencies as JSON,
-leaving out the first SKIPPED ones. No event loop: their timers are too coarse (1 ms) and their work would disturb.
+`python -m matching.bench.open_loop PORT FILE RATE CONNECTIONS SKIPPED` sends the requests of a file, evenly paced, over
+kept connections (one that finds none free waits, and its waiting counts) and prints the latencies as JSON, but for the
+first SKIPPED. It has no event loop: their timers are too coarse (1 ms) and their work would disturb.
 """
 
 import select

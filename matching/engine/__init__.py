@@ -1,1 +1,1 @@
-"""The bottom of the building: messages, the order book and matching. Standard library and msgspec only, no I/O, no clock."""
+"""The bottom of the building: messages, the order book and matching. Only the standard library and msgspec, no I/O."""

@@ -31,7 +31,7 @@ OrderStatus = Literal["pending", "open", "filled", "canceled", "expired", "rejec
 
 
 class Reason(StrEnum):
-    """Why a command was refused, or an order ended before it was filled. The text is for people, the value is stable."""
+    """Why a command was refused, or an order ended early. `text` is for people, the value is stable."""
 
     text: str
 
@@ -598,7 +598,7 @@ class FeeOverrideChanged(Event, frozen=True):
 
 
 class VolumeChanged(Event, frozen=True):
-    """An account's traded volume of one UTC day (days since 1970) in units of the valuation asset, after the command."""
+    """An account's traded volume of one UTC day (days since 1970), in units of the valuation asset."""
 
     account_id: int
     day: int

@@ -6,6 +6,7 @@ that everything runs, figures are not held against anybody.
 """
 
 import os
+import shutil
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from matching.bench import growth, latency, order_entry, report, scratch
 from matching.bench.report import Missing, Row
 from matching.bench.scratch import PartFailed
 
-TABLE_WIDTH = 180
+TABLE_WIDTH_MIN = 110
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +136,9 @@ class Command(BaseCommand):
                     rows.append(report.unjudged(row) if options["quick"] else row)
             except (Missing, PartFailed) as error:
                 failures[name] = str(error)
-        self.stdout.write(report.table_text(rows=rows, width=TABLE_WIDTH))
+        self.stdout.write(
+            report.table_text(rows=rows, width=max(shutil.get_terminal_size((180, 0)).columns, TABLE_WIDTH_MIN))
+        )
         after = " ".join(f"{load:.2f}" for load in os.getloadavg())
         self.stdout.write(f"load average at the end {after}")
         if options["json"] is not None:
