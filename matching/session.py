@@ -1,7 +1,8 @@
 """One life of the worker's memory: take, apply, commit, reply, over and over until the stop or the first failure.
 
-One thread takes and applies, another commits and replies: while a batch is on its way to the disk the next is applied,
-and each reply waits for its own commit. A session never recovers; the worker starts another one from the database.
+One thread takes and applies, another commits and replies when there is much to do: while a large batch is on its way to
+the disk the next is applied, and each reply waits for its own commit. A session never recovers; the worker starts
+another one from the database.
 """
 
 import gc
@@ -15,6 +16,7 @@ import psycopg
 from django.conf import settings
 
 from matching import store
+from matching.client_ids import UsedClientIds
 from matching.engine.messages import AnyCommand, PlaceOrder
 from matching.exchange import Exchange
 from matching.lanes import (
@@ -37,6 +39,9 @@ logger = logging.getLogger(__name__)
 TAKE_SECONDS = 0.25
 HEARTBEAT_SECONDS = 1.0
 INBOX_COMMANDS_MAX = 500
+INLINE_REQUESTS_MAX = 16
+"""A batch of at most so many requests is small: see `_hand_over`."""
+
 GC_THRESHOLDS = (50_000, 20, 50)
 """The worker makes hardly any cycles; the default thresholds would scan its many live orders far too often."""
 
@@ -66,7 +71,9 @@ class Session:
         self.culprit: int | None = None
         self._scales = store.load_scales(snapshot)
         self._pipeline = Pipeline(committing)
+        self._pipeline_lock = threading.Lock()
         self._reading = reading
+        self._used_client_ids = UsedClientIds(last_sequence=snapshot.sequence)
         self._lane = lane
         self._in_flight: set[int] = set()
         self._failure: Exception | None = None
@@ -91,12 +98,13 @@ class Session:
             requests = self._take_requests(limit, filed)
             job = self._apply(filed, requests)
             if job is not None:
-                self._jobs.put(job)
+                self._hand_over(job)
 
     def close(self) -> None:
         """Finish the commits under way and end the committer."""
         self._jobs.put(None)
         self._committer.join()
+        self._used_client_ids.close()
 
     def raise_failure(self) -> None:
         """Raise what ended the session, if it was not the stop."""
@@ -120,7 +128,7 @@ class Session:
         return self._lane.take(limit=limit, timeout=TAKE_SECONDS)
 
     def _find_client_orders(self, filed: list[tuple[int, AnyCommand]], requests: list[Request]) -> None:
-        """Ask the database for client order ids that memory does not know: it remembers all orders ever."""
+        """Ask the database for the client order ids that memory does not know and that may have been used before."""
         known = self.exchange.state.client_orders
         commands = [command for _, command in filed]
         for request in requests:
@@ -132,8 +140,8 @@ class Session:
             and command.client_order_id is not None
             and (command.account_id, command.client_order_id) not in known
         ]
-        if unknown:
-            known.update(orders_store.find_client_orders(self._reading, unknown))
+        if unknown and (suspects := self._used_client_ids.suspects(unknown)):
+            known.update(orders_store.find_client_orders(self._reading, suspects))
 
     # ------------------------------------------------------------------------------------------ apply
 
@@ -181,8 +189,17 @@ class Session:
 
     # ------------------------------------------------------------------------------------------ commit and reply
 
+    def _hand_over(self, job: _Job) -> None:
+        """A large batch goes to the committer, so that the next is applied meanwhile; a small one, when the committer
+        has nothing to do, is committed here: going to another thread and back would take longer than overlapping saves.
+        """
+        if len(job.answers) <= INLINE_REQUESTS_MAX and not self._jobs.unfinished_tasks:
+            self._commit(job)
+        else:
+            self._jobs.put(job)
+
     def _commit_all(self) -> None:
-        """The committer's thread: one transaction a batch, then its replies. After a failure it only turns away."""
+        """The committer's thread; when it has nothing to do it looks after the connection."""
         while True:
             try:
                 job = self._jobs.get(timeout=HEARTBEAT_SECONDS)
@@ -191,22 +208,29 @@ class Session:
                 continue
             if job is None:
                 return
-            if self._failure is not None:
-                answer([(request, WorkerUnavailable()) for request, _ in job.answers])
-                continue
-            try:
+            self._commit(job)
+            self._jobs.task_done()
+
+    def _commit(self, job: _Job) -> None:
+        """One transaction, then its replies; after a failure only turn away."""
+        if self._failure is not None:
+            answer([(request, WorkerUnavailable()) for request, _ in job.answers])
+            return
+        try:
+            with self._pipeline_lock:
                 self._pipeline.run(job.statements)
-            except Exception as error:  # noqa: BLE001 - whatever it is, everyone who waits must be told
-                self._commit_failed(job, error)
-                continue
-            self._in_flight.difference_update(job.inbox_ids)
-            answer(job.answers)
+        except Exception as error:  # noqa: BLE001 - whatever it is, everyone who waits must be told
+            self._commit_failed(job, error)
+            return
+        self._in_flight.difference_update(job.inbox_ids)
+        answer(job.answers)
 
     def _heartbeat(self) -> None:
         """Notice a lost connection, and with it a lost lock, while there is nothing to commit."""
         if self._failure is None:
             try:
-                self._pipeline.run([("SELECT 1", ())])
+                with self._pipeline_lock:
+                    self._pipeline.run([("SELECT 1", ())])
             except psycopg.Error as error:
                 self._fail(error)
 

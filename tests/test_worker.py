@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 
 from matching import inbox, snapshot, store, worker
+from matching.client_ids import BloomFilter, UsedClientIds, digest_of
 from matching.engine.messages import (
     CommandRefused,
     Limits,
@@ -24,6 +25,7 @@ from matching.lanes import InProcessLane, WorkerUnavailable
 from matching.models import InboxCommand
 from matching.pipeline import Pipeline
 from matching.state import State
+from orders.store import client_order_digests
 from tests.builders import RunningExchange, running_exchange
 
 UNIT = 10**8
@@ -214,3 +216,52 @@ def test_a_second_writer_of_the_same_sequence_is_refused(floor: Floor) -> None:
         batch.add(SetLimits(floor.alice, None), [])
         with pytest.raises(psycopg.errors.UniqueViolation):
             Pipeline(connection).run(store.encode(batch, state, store.load_scales(taken)))
+
+
+def used_client_ids() -> UsedClientIds:
+    """What the worker of this process knows of used ids, once it has read the history."""
+    assert worker._worker is not None
+    session = worker._worker._session
+    assert session is not None
+    used = session._used_client_ids
+    wait_until(lambda: used.complete)
+    return used
+
+
+def test_a_client_order_id_of_an_ended_order_is_known_after_a_restart(fresh_database: str) -> None:
+    with running_exchange() as exchange:
+        floor = Floor(exchange)
+        first = floor.buy(90, client_order_id="from before")
+        exchange.cancel(floor.alice, first.order.id)
+    with running_exchange() as exchange:
+        floor.exchange = exchange
+        assert used_client_ids().suspects([(floor.alice, "never used")]) == []
+        assert (floor.alice, "from before") not in live_state().client_orders
+        again = exchange.place(
+            floor.alice, floor.market, "buy", price=90 * UNIT, quantity=UNIT, client_order_id="from before"
+        )
+        assert again.events == [OrderDuplicated(first.order.id)]
+
+
+def test_a_used_id_is_never_denied_and_a_new_one_is_rarely_suspected(floor: Floor) -> None:
+    used = used_client_ids()
+    mine = [(floor.alice, f"order-{number}") for number in range(20_000)]
+    assert len(used.suspects(mine)) < 100
+    assert used.suspects(mine) == mine
+    others = [(floor.bob, f"order-{number}") for number in range(20_000)]
+    assert len(used.suspects(others)) < 100
+
+
+def test_the_database_digests_ids_as_the_worker_does(floor: Floor) -> None:
+    placed = floor.buy(80, client_order_id="a-B:c/1")
+    with store.connect() as connection:
+        found = client_order_digests(connection, after=placed.order.id - 1, until=placed.order.id)
+    assert found == [digest_of(floor.alice, "a-B:c/1")]
+
+
+def test_filters_grow_with_what_they_hold() -> None:
+    small = BloomFilter(100)
+    for number in range(100):
+        small.add(digest_of(1, str(number)))
+    assert all(digest_of(1, str(number)) in small for number in range(100))
+    assert sum(digest_of(2, str(number)) in small for number in range(10_000)) < 100
