@@ -6,6 +6,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -15,7 +17,7 @@ import pytest
 from tests.gateway_client import Signer
 from tests.harness import ServerProcess
 from tests.load import Load, retry_unanswered, unkept_promises
-from trading import embedded
+from trading import embedded, environment
 
 MakeServer = Callable[..., ServerProcess]
 TASKS = 12
@@ -122,3 +124,28 @@ async def until_ready(server: ServerProcess) -> None:
         while (await client.get("/readyz")).status_code != 200:
             assert time.monotonic() < deadline, server.log()
             await asyncio.sleep(0.05)
+
+
+def test_a_standby_process_takes_over_the_control_lane(make_server: MakeServer) -> None:
+    with make_server() as server:
+        standby = subprocess.Popen(
+            [sys.executable, "manage.py", "matching_worker"],
+            cwd=environment.PROJECT_ROOT, env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert standby.stdout is not None
+            assert standby.stdout.readline() == "Matching worker started.\n"
+            server.kill9()
+            deposited = server.manage("deposit", "alice", "BTC", "1.5")
+            assert deposited.returncode == 0, deposited.stderr
+            assert json.loads(server.manage("status", "--json").stdout)["inbox_waiting"] == 0
+            assert standby.poll() is None
+            standby.terminate()
+            assert standby.wait(30) == 0
+        finally:
+            if standby.poll() is None:
+                standby.kill()
+            standby.communicate()
+        server.start()
+        server.wait_ready()
+        assert_proved(server)

@@ -46,6 +46,8 @@ STATUS_OF_REASON: dict[Reason, int] = {
     Reason.UNKNOWN_ORDER: 404,
     Reason.UNKNOWN_MARKET: 404,
     Reason.UNKNOWN_ACCOUNT: 404,
+    Reason.UNKNOWN_ASSET: 404,
+    Reason.UNKNOWN_WITHDRAWAL: 404,
     Reason.CLIENT_ORDER_ID_CONFLICT: 409,
     Reason.ORDER_RATE_EXCEEDED: 429,
 }
