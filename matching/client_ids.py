@@ -1,10 +1,11 @@
-"""Which client order ids were ever used, in two bytes each: what is certainly new needs no question to the database.
+"""Which client order ids were ever used, in four bytes each: what is certainly new needs no question to the database.
 
 Memory holds the ids of open and recent orders; for all others the database must be asked, once a batch, which costs a
 quiet exchange half of its speed. Bloom filters answer "certainly new" for nearly all new ids. They never deny an id
-that was used; one that they suspect wrongly (fewer than one in 200) is looked up in vain.
+that was used; one that they suspect wrongly (about one in 250) is looked up in vain.
 """
 
+import struct
 import threading
 from collections.abc import Iterable
 from contextlib import closing
@@ -15,15 +16,21 @@ import psycopg
 from matching import store
 from orders.store import client_order_digests
 
-BITS_PER_ID = 16
+BITS_PER_ID = 32
 FIRST_FILTER_IDS = 2**19
-IDS_AT_ONCE = 4_000
+IDS_AT_ONCE = 5_000
 PAUSE_SECONDS = 0.01
 
+_HALVES = struct.Struct(">QQ")
 
-def digest_of(account_id: int, client_order_id: str) -> bytes:
-    """16 bytes that PostgreSQL computes alike (orders.store.client_order_digests). Not for secrets."""
-    return md5(f"{account_id}:{client_order_id}".encode(), usedforsecurity=False).digest()
+
+Digest = tuple[int, int]
+"""Two 64-bit numbers."""
+
+
+def digest_of(account_id: int, client_order_id: str) -> Digest:
+    """The halves of an MD5 that PostgreSQL computes alike (orders.store.client_order_digests). Not for secrets."""
+    return _HALVES.unpack(md5(f"{account_id}:{client_order_id}".encode(), usedforsecurity=False).digest())
 
 
 class BloomFilter:
@@ -36,21 +43,18 @@ class BloomFilter:
         self._mask = size - 1
         self._bits = bytearray(size >> 3)
 
-    def add(self, digest: bytes) -> None:
-        """Remember a digest."""
-        self.count += 1
-        bits = self._bits
-        for place in self._places(digest):
-            bits[place >> 3] |= 1 << (place & 7)
+    def add(self, digests: Iterable[Digest]) -> None:
+        """Remember digests."""
+        bits, mask = self._bits, self._mask
+        for first, second in digests:
+            bits[(first & mask) >> 3] |= 1 << (first & 7)
+            bits[(second & mask) >> 3] |= 1 << (second & 7)
+            self.count += 1
 
-    def __contains__(self, digest: bytes) -> bool:
+    def __contains__(self, digest: Digest) -> bool:
         bits = self._bits
-        return all(bits[place >> 3] & 1 << (place & 7) for place in self._places(digest))
-
-    def _places(self, digest: bytes) -> tuple[int, int, int, int]:
-        first, second = int.from_bytes(digest[:8]), int.from_bytes(digest[8:])
-        mask = self._mask
-        return first & mask, (first + second) & mask, (first + 2 * second) & mask, (first + 3 * second) & mask
+        first, second = digest[0] & self._mask, digest[1] & self._mask
+        return bool(bits[first >> 3] & 1 << (first & 7) and bits[second >> 3] & 1 << (second & 7))
 
 
 class UsedClientIds:
@@ -82,7 +86,7 @@ class UsedClientIds:
                 found.append(key)
             if self._placed[-1].count >= self._placed[-1].capacity:
                 self._placed.append(BloomFilter(2 * self._placed[-1].capacity))
-            self._placed[-1].add(digest)
+            self._placed[-1].add((digest,))
         return found
 
     def close(self) -> None:
@@ -100,8 +104,8 @@ class UsedClientIds:
                 history = BloomFilter(max(row[0], 1_000))
                 after = 0
                 while after < self._last_sequence:
-                    for digest in client_order_digests(connection, after=after, until=after + IDS_AT_ONCE):
-                        history.add(digest)
+                    digests = client_order_digests(connection, after=after, until=after + IDS_AT_ONCE)
+                    history.add(_HALVES.iter_unpack(digests))
                     after += IDS_AT_ONCE
                     if self._closing.wait(PAUSE_SECONDS):
                         return

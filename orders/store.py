@@ -102,13 +102,13 @@ def find_client_orders(connection: Connection, keys: list[tuple[int, str]]) -> d
     return {(account_id, client_order_id): (order_id, digest) for account_id, client_order_id, order_id, digest in rows}
 
 
-def client_order_digests(connection: Connection, *, after: int, until: int) -> list[bytes]:
-    """The MD5 of "account id:client order id" of the orders with `after` < id <= `until` that have one."""
-    rows = connection.execute(
-        """SELECT decode(md5(account_id || ':' || client_order_id), 'hex') FROM orders_order
+def client_order_digests(connection: Connection, *, after: int, until: int) -> bytes:
+    """The MD5s, 16 bytes each, of "account id:client order id" of the orders with `after` < id <= `until`."""
+    row = connection.execute(
+        """SELECT string_agg(decode(md5(account_id || ':' || client_order_id), 'hex'), '') FROM orders_order
         WHERE id > %s AND id <= %s AND client_order_id IS NOT NULL""",
         [after, until],
         prepare=True,
         binary=True,
-    )
-    return [row[0] for row in rows]
+    ).fetchone()
+    return row[0] if row is not None and row[0] is not None else b""
