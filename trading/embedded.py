@@ -37,7 +37,6 @@ unix_socket_permissions = 0700
 max_connections = 100
 shared_buffers = 256MB
 max_wal_size = 4GB
-wal_compression = on
 checkpoint_timeout = 15min
 timezone = 'UTC'
 log_timezone = 'UTC'
