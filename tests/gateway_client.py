@@ -148,7 +148,7 @@ async def asgi_call(
     headers: Mapping[str, str],
     address: str = "127.0.0.1",
 ) -> Answer:
-    """Call an ASGI application with one request; AssertionError when it asks for more body than there is."""
+    """Call an ASGI application with one request; AssertionError when it asks for more body than there is to answer."""
     path, _, query = target.partition("?")
     scope = {
         "type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": path, "root_path": "",
@@ -160,6 +160,8 @@ async def asgi_call(
     messages: list[Mapping[str, Any]] = []
 
     async def receive() -> Mapping[str, Any]:
+        if messages:  # the answer is out: what comes now is only dropped
+            return {"type": "http.disconnect"}
         assert waiting, "the application reads on after the end of the body"
         data = waiting.pop(0)
         return {"type": "http.request", "body": data, "more_body": bool(waiting)}

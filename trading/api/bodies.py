@@ -10,6 +10,7 @@ from django.conf import settings
 
 from marketdata.rest import ApiError
 from trading.api.errors import json_error
+from trading.lingering import send_last_body
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -27,7 +28,7 @@ def bounded(application: Application) -> Application:
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if _announced(scope) > size_max:
-            await _refuse(send, size_max)
+            await _refuse(receive, send, size_max)
             return
         size = 0
 
@@ -42,7 +43,7 @@ def bounded(application: Application) -> Application:
         try:
             await application(scope, counted, send)
         except _TooLarge:
-            await _refuse(send, size_max)
+            await _refuse(receive, send, size_max)
 
     return answer
 
@@ -53,7 +54,7 @@ def _announced(scope: Scope) -> int:
     return max((int(length[:20]) for length in lengths), default=0)
 
 
-async def _refuse(send: Send, size_max: int) -> None:
+async def _refuse(receive: Receive, send: Send, size_max: int) -> None:
     """The rest of the body is on its way, so the connection cannot be used for another request."""
     error = ApiError("body_too_large", f"A body has at most {size_max} bytes.", status_code=413)
     response = json_error(error=error)
@@ -63,4 +64,4 @@ async def _refuse(send: Send, size_max: int) -> None:
         (b"connection", b"close"),
     ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": response.content})
+    await send_last_body(body=response.content, receive=receive, send=send)

@@ -20,6 +20,7 @@ from trading.gateway.keys import Principal
 from trading.gateway.limits import Meter, Unlimited, limits_from_settings
 from trading.gateway.recent import RecentOrders
 from trading.gateway.sessions import authenticate_session
+from trading.lingering import send_last_body
 
 PATH = "/api/v1/orders"
 BODY_BYTES_MAX = 64 * 1024
@@ -101,7 +102,10 @@ class Gateway:
                 "headers": [*_common_headers, (b"content-length", b"%d" % len(body)), *meter.headers(), *headers],
             }
         )
-        await send({"type": "http.response.body", "body": body})
+        if status == 413:
+            await send_last_body(body=body, receive=receive, send=send)
+        else:
+            await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, scope: Scope, receive: Receive, meter: Meter) -> Answer:
         handler, name = _route(scope["method"], scope["path"])
