@@ -20,6 +20,7 @@ CHANNEL = "bourse_inbox"
 """The NOTIFY channel that wakes the worker (migration 0002 has the trigger)."""
 
 LISTEN_SECONDS = 0.25
+LOOK_SECONDS = 1.0
 POLL_SECONDS_MIN = 0.005
 POLL_SECONDS_MAX = 0.1
 
@@ -123,10 +124,14 @@ class InboxListener:
     def _listen(self) -> None:
         try:
             self._connection.execute(f"LISTEN {CHANNEL}")
+            looked = time.monotonic()
             while not self._closing.is_set():
-                for _ in self._connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                notified = list(self._connection.notifies(timeout=LISTEN_SECONDS, stop_after=1))
+                if notified or time.monotonic() - looked >= LOOK_SECONDS:
+                    looked = time.monotonic()
+                    self.news.set()
+                if notified:
                     self._lane.wake()
-                self.news.set()
         except psycopg.Error:
             while not self._closing.wait(LISTEN_SECONDS):  # only this connection is gone, or the session ends soon
                 self.news.set()
