@@ -159,16 +159,17 @@ class Session:
                 batch.add(timer, self.exchange.apply(timer, now))
             for request in requests:
                 answers.append((request, self._answer(request, batch, now)))
+            statements = store.encode(batch, state, self._scales) if batch.commands else []
         except Exception:
             self._spoiled(filed, requests)
             raise
         state.forget_old_client_orders()
-        if not batch.commands:
+        if not statements:
             answer(answers)
             return None
         self._in_flight.update(batch.inbox)
         self.careful_commands = max(0, self.careful_commands - len(batch.commands))
-        return _Job(store.encode(batch, state, self._scales), answers, list(batch.inbox))
+        return _Job(statements, answers, list(batch.inbox))
 
     def _answer(self, request: Request, batch: store.Batch, now: int) -> Answer:
         if isinstance(request.commands, Preview):

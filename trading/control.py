@@ -34,8 +34,7 @@ PERCENT_DECIMALS = 4
 QUOTE_FILTERS = ("tick_size", "min_notional", "max_notional", "reference_price")
 BASE_FILTERS = ("lot_size", "min_quantity", "max_quantity")
 PERCENT_FILTERS = ("price_band", "breaker_move")
-SECONDS_FILTERS = ("breaker_window", "breaker_pause")
-"""The fields of MarketParameters by what they are counted in."""
+"""The fields of MarketParameters by what they are counted in; the others are seconds."""
 
 LEADER = """
 SELECT l.pid, a.backend_start FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
