@@ -1,8 +1,8 @@
 """Which client order ids were ever used, in four bytes each: what is certainly new needs no question to the database.
 
 Memory holds the ids of open and recent orders; for all others the database must be asked, once a batch, a round trip
-that every order of a quiet exchange would wait for. Bloom filters answer "certainly new" for nearly all new ids. They never deny an id
-that was used; one that they suspect wrongly (about one in 250) is looked up in vain.
+that every order of a quiet exchange would wait for. Bloom filters answer "certainly new" for nearly all new ids. They
+never deny an id that was used; one that they suspect wrongly (about one in 250) is looked up in vain.
 """
 
 import struct
