@@ -43,6 +43,7 @@ urlpatterns = [
     path("api/schema/", schema.Schema.as_view(), name="schema"),
     path("api/docs/", schema.Documentation.as_view(url_name="schema"), name="docs"),
     re_path(r"^api/", server.Nothing.as_view()),
+    path("", include("trading.pages.urls")),
 ]
 handler400 = "trading.api.errors.bad_request"
 handler500 = "trading.api.errors.server_error"
