@@ -9,6 +9,7 @@ import gc
 import logging
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, Queue
 from typing import NamedTuple
 
@@ -57,12 +58,18 @@ class _Job(NamedTuple):
 class Session:
     """The exchange in memory, from loading it to the end of the session.
 
+    `clock`: microseconds since 1970, asked once a batch; the journal's time never goes back, whatever it says.
     `careful_commands`: how many more commands are taken one by one, because a batch failed by a fault of ours.
     `culprit`: the filed command that failed alone, to be put aside.
     """
 
     def __init__(
-        self, committing: store.Connection, reading: store.Connection, lane: InProcessLane, careful_commands: int
+        self,
+        committing: store.Connection,
+        reading: store.Connection,
+        lane: InProcessLane,
+        careful_commands: int,
+        clock: Callable[[], int],
     ) -> None:
         began = time.monotonic()
         snapshot = store.load(committing)
@@ -75,6 +82,7 @@ class Session:
         self._reading = reading
         self._used_client_ids = UsedClientIds(last_sequence=snapshot.sequence)
         self._lane = lane
+        self._clock = clock
         self._in_flight: set[int] = set()
         self._failure: Exception | None = None
         self._jobs: Queue[_Job | None] = Queue(maxsize=1)
@@ -148,7 +156,7 @@ class Session:
     def _apply(self, filed: list[tuple[int, AnyCommand]], requests: list[Request]) -> _Job | None:
         """Apply filed commands, due timers and requests in this order, as one batch with one time."""
         state = self.exchange.state
-        now = max(time.time_ns() // 1000, state.now)
+        now = max(self._clock(), state.now)
         batch = store.Batch(state.sequence + 1, now)
         answers: list[tuple[Request, Answer]] = []
         try:

@@ -7,6 +7,7 @@ worker drops its memory and starts again from the database, which is always exac
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -40,16 +41,25 @@ class Status:
     sequence: int | None
 
 
+def microseconds_now() -> int:
+    """The real clock: microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
 class _Stopping(Exception):
     """Asked to stop while waiting for the lock."""
 
 
 class Worker:
-    """Runs sessions, one after the other, until it is stopped. `lane` None: the control lane only."""
+    """Runs sessions, one after the other, until it is stopped. `lane` None: the control lane only.
 
-    def __init__(self, *, lane: InProcessLane | None) -> None:
+    `clock`: microseconds since 1970; whoever makes history gives one that begins in the past.
+    """
+
+    def __init__(self, *, lane: InProcessLane | None, clock: Callable[[], int] = microseconds_now) -> None:
         self._lane = lane or InProcessLane(commands_max=1)
         self._takes_orders = lane is not None
+        self._clock = clock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="matching-worker", daemon=True)
         self._session: Session | None = None
@@ -106,7 +116,7 @@ class Worker:
             if self._culprit is not None:
                 store.put_aside(reading, inbox_id=self._culprit)
                 self._culprit = None
-            session = Session(committing, reading, self._lane, self._careful_commands)
+            session = Session(committing, reading, self._lane, self._careful_commands, self._clock)
             listener = InboxListener(listening, self._lane)
             self._session = session
             if self._takes_orders:
