@@ -5,13 +5,15 @@ PRODUCTION := BOURSE_ENV=production DEBUG=off ALLOWED_HOSTS=bourse.example SECRE
 
 .PHONY: run test test-slow quick check bench format
 
-run: $(VENV)/.runtime
+run: $(VENV)/.runtime node_modules/.package-lock.json
 	@exec $(PY) manage.py up
 
-test: $(VENV)/.development
+test: $(VENV)/.development node_modules/.package-lock.json
+	@$(PY) -m tests.chromium
 	$(PY) -m pytest -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/.development
+test-slow: $(VENV)/.development node_modules/.package-lock.json
+	@$(PY) -m tests.chromium
 	$(PY) -m pytest -m slow $(ARGS)
 
 quick: $(VENV)/.development
@@ -43,4 +45,9 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/pip
 
 $(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Node of this machine, or pip's where there is none. Only a changed lock file needs the network again.
+node_modules/.package-lock.json: package-lock.json | $(VENV)/.runtime
+	$(PY) -m trading.front_end
 	@touch $@

@@ -1,4 +1,4 @@
-"""The ASGI application that the server runs: order entry goes to the gateway, everything else to Django."""
+"""The ASGI application that the server runs: order entry, static files, and Django for the rest."""
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,9 +17,11 @@ from matching.worker import order_lane  # noqa: E402 - Django must be set up fir
 from trading.api.bodies import bounded  # noqa: E402
 from trading.gateway.app import Gateway, takes  # noqa: E402
 from trading.gateway.database import READERS  # noqa: E402
+from trading.static_server import StaticFiles  # noqa: E402
 
 _django = bounded(_application)
 _gateway = Gateway(lane=order_lane())
+_static = StaticFiles()
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -28,6 +30,8 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         await _lifespan(receive, send)
     elif takes(scope):
         await _gateway(scope, receive, send)
+    elif file := _static.find(scope):
+        await _static.send(file, scope, send)
     else:
         await _django(scope, receive, send)
 

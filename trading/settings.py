@@ -107,7 +107,6 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "trading.api.limits.ApiRequests",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -151,10 +150,22 @@ USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# Static files are served from where they lie: no collectstatic step between a clone and a page.
+# The demo serves static files from where they lie, and browsers ask each time whether they have changed. Production
+# serves what `collectstatic` has put into STATIC_ROOT, under names that may be kept for ever.
 STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = DEBUG
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "trading.static_files.NodeFiles",
+]
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEMO
+WHITENOISE_MAX_AGE = 0
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+if PRODUCTION:
+    STATIC_ROOT = DATA_DIR / "static"
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "trading.static_files.HashedStaticFiles"},
+    }
 
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}},
