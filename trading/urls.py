@@ -45,5 +45,7 @@ urlpatterns = [
     re_path(r"^api/", server.Nothing.as_view()),
     path("", include("trading.pages.urls")),
 ]
-handler400 = "trading.api.errors.bad_request"
-handler500 = "trading.api.errors.server_error"
+handler400 = "trading.pages.errors.bad_request"
+handler403 = "trading.pages.errors.forbidden"
+handler404 = "trading.pages.errors.not_found"
+handler500 = "trading.pages.errors.server_error"
