@@ -129,6 +129,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "trading.pages.context.page",
             ],
+            "builtins": ["trading.pages.filters"],
         },
     },
 ]
