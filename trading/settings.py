@@ -201,6 +201,7 @@ SPECTACULAR_SETTINGS = {
 
 # Order entry refuses bodies over 64 KiB before reading them; what goes through Django has the same bound.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
+CSRF_FAILURE_VIEW = "trading.pages.errors.csrf_failure"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
