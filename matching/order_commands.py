@@ -227,6 +227,7 @@ def amend_order(state: State, command: AmendOrder) -> Events:
         return [CommandRefused(reason)]
     # After this point the amend must succeed.
     events: Events = []
+    previous_price = None
     paying = paying_balance(account, market, order.side)
     held = resting_cost(market, amended)
     if keeps_place:
@@ -242,10 +243,11 @@ def amend_order(state: State, command: AmendOrder) -> Events:
             state.ledger.hold(paying, held - order.held)
         else:
             state.ledger.release(paying, order.held - held)
+        previous_price = order.price if order.price != price else None
         order.price, order.quantity, order.remaining, order.held = price, quantity, remaining, held
         order.priority = state.sequence
         _execute(state, account, market, order, events)
-    events.append(order.update(state.now))
+    events.append(order.update(state.now, previous_price))
     return events
 
 

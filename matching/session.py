@@ -1,8 +1,8 @@
-"""One life of the worker's memory: take, apply, commit, reply, over and over until the stop or the first failure.
+"""One life of the worker's memory: take, apply, commit, reply, publish, until the stop or a failure.
 
-One thread takes and applies, another commits and replies when there is much to do: while a large batch is on its way to
-the disk the next is applied, and each reply waits for its own commit. A session never recovers; the worker starts
-another one from the database.
+One thread takes and applies, another does the rest when there is much to do: while a large batch is on its way to the
+disk the next is applied, and each reply waits for its own commit. A session never recovers; the worker starts another
+one from the database.
 """
 
 import gc
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psycopg
 from django.conf import settings
 
-from matching import store
+from matching import committed, store
 from matching.client_ids import UsedClientIds
 from matching.engine.messages import AnyCommand, PlaceOrder
 from matching.exchange import Exchange
@@ -32,6 +32,7 @@ from matching.lanes import (
     answer,
 )
 from matching.pipeline import Pipeline
+from matching.publisher import PUBLISHER
 from matching.snapshot import restore
 from orders import store as orders_store
 
@@ -48,9 +49,10 @@ GC_THRESHOLDS = (50_000, 20, 50)
 
 
 class _Job(NamedTuple):
-    """A batch on its way to the database, with everyone who waits for it."""
+    """A batch on its way to the database, with everyone who waits for it and what is told to the others."""
 
     statements: list[store.Statement]
+    change: bytes
     answers: list[tuple[Request, Answer]]
     inbox_ids: list[int]
 
@@ -99,7 +101,7 @@ class Session:
         self._committer.start()
 
     def serve(self, stop: threading.Event, inbox_news: threading.Event) -> None:
-        """The flow: take, apply, hand over to commit and reply. Returns at the stop or when a commit has failed."""
+        """The flow: take, apply, hand over to commit, reply and publish, until the stop or a failed commit."""
         while not stop.is_set() and self._failure is None:
             limit = 1 if self.careful_commands else settings.BATCH_COMMANDS_MAX
             filed = self._take_inbox(limit, inbox_news)
@@ -168,6 +170,7 @@ class Session:
             for request in requests:
                 answers.append((request, self._answer(request, batch, now)))
             statements = store.encode(batch, state, self._scales) if batch.commands else []
+            change = committed.encode(batch.first_sequence, now, batch.events, state) if batch.commands else b""
         except Exception:
             self._spoiled(filed, requests)
             raise
@@ -177,7 +180,7 @@ class Session:
             return None
         self._in_flight.update(batch.inbox)
         self.careful_commands = max(0, self.careful_commands - len(batch.commands))
-        return _Job(statements, answers, list(batch.inbox))
+        return _Job(statements, change, answers, list(batch.inbox))
 
     def _answer(self, request: Request, batch: store.Batch, now: int) -> Answer:
         if isinstance(request.commands, Preview):
@@ -196,7 +199,7 @@ class Session:
             self.culprit = filed[0][0]
         answer([(request, CommandFailed() if alone else WorkerUnavailable()) for request in requests])
 
-    # ------------------------------------------------------------------------------------------ commit and reply
+    # ------------------------------------------------------------------------------------------ commit, reply, publish
 
     def _hand_over(self, job: _Job) -> None:
         """A large batch goes to the committer, so that the next is applied meanwhile; a small one, when the committer
@@ -221,7 +224,7 @@ class Session:
             self._jobs.task_done()
 
     def _commit(self, job: _Job) -> None:
-        """One transaction, then its replies; after a failure only turn away."""
+        """One transaction, then its replies and the news of it; after a failure only turn away."""
         if self._failure is not None:
             answer([(request, WorkerUnavailable()) for request, _ in job.answers])
             return
@@ -233,6 +236,7 @@ class Session:
             return
         self._in_flight.difference_update(job.inbox_ids)
         answer(job.answers)
+        PUBLISHER.publish(job.change)
 
     def _heartbeat(self) -> None:
         """Notice a lost connection, and with it a lost lock, while there is nothing to commit."""

@@ -144,8 +144,8 @@ class LiveOrder(Order):
             now,
         )
 
-    def update(self, now: int) -> OrderUpdated:
-        """What can change about a resting order, as of `now`."""
+    def update(self, now: int, previous_price: int | None = None) -> OrderUpdated:
+        """What can change about a resting order, as of `now`; `previous_price` if it rested at another price before."""
         assert self.price is not None
         assert self.quantity is not None
         return OrderUpdated(
@@ -164,6 +164,7 @@ class LiveOrder(Order):
             self.reason,
             self.priority,
             now,
+            previous_price,
         )
 
 

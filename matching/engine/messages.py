@@ -397,7 +397,10 @@ class OrderDuplicated(Event, frozen=True):
 
 
 class OrderUpdated(Event, frozen=True):
-    """An order that was already in the book changed: filled, amended, canceled. Absolute values, the last one holds."""
+    """An order that was already in the book changed: filled, amended, canceled. Absolute values, the last one holds.
+
+    `previous_price`: where it rested before, if an amend moved it to another price.
+    """
 
     id: int
     account_id: int
@@ -414,6 +417,7 @@ class OrderUpdated(Event, frozen=True):
     reason: Reason | None
     priority: int
     updated_at: int
+    previous_price: int | None = None
 
 
 class OrdersCanceled(Event, frozen=True):

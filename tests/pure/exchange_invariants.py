@@ -117,6 +117,9 @@ class Fold:
                 self._drop_ended(order.id)
             case OrderUpdated():
                 fields = {name: getattr(event, name) for name in OrderUpdated.__struct_fields__}
+                moved_from = fields.pop("previous_price")
+                before = self.orders[event.id].price
+                assert moved_from == (before if before != event.price else None)
                 self.orders[event.id] = msgspec.structs.replace(self.orders[event.id], **fields)
                 self._drop_ended(event.id)
             case messages.TradeExecuted():

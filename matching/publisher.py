@@ -1,0 +1,65 @@
+"""The last stage of the flow: from the worker's thread into the channel layer, without ever holding up the worker.
+
+What is published is on disk already, so nothing here needs to be safe: a web process that misses a message sees the
+hole in the sequences and reads the database.
+"""
+
+import asyncio
+from collections import deque
+
+from channels.layers import get_channel_layer
+
+from matching.committed import GROUP
+
+WAITING_MAX = 10_000
+"""Batches that may wait for the channel layer; beyond, the oldest are dropped and readers notice."""
+
+
+class Publisher:
+    """Carries batches to the group of all web processes. `publish` is for the worker, the rest for one event loop."""
+
+    def __init__(self) -> None:
+        self._batches: deque[bytes] = deque(maxlen=WAITING_MAX)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news: asyncio.Event | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def publish(self, batch: bytes) -> None:
+        """Hand over a committed batch (see matching/committed.py). Dropped while there is no loop to carry it."""
+        loop, news = self._loop, self._news
+        if loop is None or news is None:
+            return
+        self._batches.append(batch)
+        if len(self._batches) == 1:
+            try:
+                loop.call_soon_threadsafe(news.set)
+            except RuntimeError:  # the loop has just closed: there is nobody left to tell
+                self._batches.clear()
+
+    def start(self) -> None:
+        """Carry batches on the running event loop from now on."""
+        self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
+        self._task = self._loop.create_task(self._carry(self._news))
+
+    async def stop(self) -> None:
+        """Stop carrying; what is published from now on is dropped."""
+        self._loop = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._batches.clear()
+
+    async def _carry(self, news: asyncio.Event) -> None:
+        layer = get_channel_layer()
+        while True:
+            await news.wait()
+            news.clear()
+            batches = []
+            while self._batches:
+                batches.append(self._batches.popleft())
+            if batches:
+                await layer.group_send(GROUP, {"type": "exchange.committed", "batches": batches})
+
+
+PUBLISHER = Publisher()
+"""The publisher of this process's worker."""
