@@ -7,7 +7,7 @@ has in common.
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
 from marketdata import rest
@@ -30,7 +30,7 @@ class Schema(SpectacularJSONAPIView):
     permission_classes = (AllowAny,)
 
 
-class Documentation(SpectacularSwaggerView):
+class Documentation(SpectacularSwaggerSplitView):
     """Swagger UI, served from here, for everyone."""
 
     authentication_classes = ()
