@@ -111,6 +111,7 @@ class Session:
             elif isinstance(event, OrderUpdated):
                 name = self.names[event.id]
                 fields = {field: getattr(event, field) for field in OrderUpdated.__struct_fields__}
+                del fields["previous_price"]
                 self.orders[name] = msgspec.structs.replace(self.orders[name], **fields)
         self.fold.check(state)
         if isinstance(events[0] if events else None, messages.CommandRefused | messages.OrderRejected):
