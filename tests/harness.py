@@ -29,7 +29,8 @@ POLL_SECONDS = 0.02
 class ServerProcess:
     """`manage.py up` on a data folder and port of its own, with none of the caller's Bourse variables.
 
-    `env` adds variables, for instance `{"RATE_LIMITS": "off"}`. The output goes to `log_path`, start after start.
+    `env` adds variables, for instance `{"RATE_LIMITS": "off"}`; DEMO_FLOW is off unless it says otherwise. The output
+    goes to `log_path`, start after start.
     """
 
     def __init__(self, *, data_dir: Path, port: int | None = None, env: Mapping[str, str] | None = None) -> None:
@@ -37,7 +38,8 @@ class ServerProcess:
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / "server.log"
-        self.env = clean_env() | {"DATA_DIR": str(data_dir), "PORT": str(self.port)} | dict(env or {})
+        own = {"DATA_DIR": str(data_dir), "PORT": str(self.port), "DEMO_FLOW": "off"}
+        self.env = clean_env() | own | dict(env or {})
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -73,6 +75,10 @@ class ServerProcess:
         assert self.process is not None
         self.process.terminate()
         return self.process.wait(timeout)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """The answer to a GET of `path`; redirects are not followed."""
+        return httpx.get(self.base_url + path, headers=dict(headers or {}), timeout=30)
 
     def manage(self, *args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a management command with the same environment; never raises on a non-zero exit status."""
