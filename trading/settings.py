@@ -84,6 +84,7 @@ API_RATE_ADDRESS = "200/s"  # requests to Django's views
 API_RATE_CALLER = "100/s"  # reads and changes of one API key or user
 API_RATE_CHANGES = "300/m"  # of these: deposits, withdrawals, accounts, keys
 WITHDRAWAL_APPROVAL = environment.flag(name="WITHDRAWAL_APPROVAL", default=True)
+DEMO_FLOW = environment.flag(name="DEMO_FLOW", default=True) and DEMO
 BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
 LANE_COMMANDS_MAX = environment.integer(name="LANE_COMMANDS_MAX", default=10_000, minimum=1, maximum=1_000_000)
 
