@@ -54,11 +54,11 @@ class Candle(msgspec.Struct, frozen=True):
     taker_buy_volume: int
 
     @classmethod
-    def of_trade(cls, *, open_time: int, price: int, quantity: int, notional: int, taker_buys: bool) -> "Candle":
+    def of_trade(cls, open_time: int, price: int, quantity: int, notional: int, taker_buys: bool) -> "Candle":
         """The candle of the interval's first trade."""
         return cls(open_time, price, price, price, price, quantity, notional, 1, quantity if taker_buys else 0)
 
-    def fold(self, *, price: int, quantity: int, notional: int, taker_buys: bool) -> "Candle":
+    def fold(self, price: int, quantity: int, notional: int, taker_buys: bool) -> "Candle":
         """The candle after one more trade."""
         return Candle(
             self.open_time,

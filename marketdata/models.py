@@ -1,4 +1,4 @@
-"""Assets, markets and trades as the matching worker last committed them. Only marketdata/store.py writes here."""
+"""Assets, markets, trades and candles as the worker last committed them. Only marketdata/store.py writes here."""
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
@@ -88,3 +88,40 @@ class Trade(models.Model):
 
     def __str__(self) -> str:
         return f"trade {self.id}"
+
+
+class Candle(models.Model):
+    """What was traded on a market within an interval of so many seconds; intervals without trades have no row.
+
+    Written with the trades, in the same transaction. Other intervals than these are put together on reading
+    (marketdata/candles.py).
+    """
+
+    pk = models.CompositePrimaryKey("market_id", "seconds", "open_time")
+    market = models.ForeignKey(Market, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    seconds = models.IntegerField(help_text="1, 60, 900, 3600 or 86400.")
+    open_time = models.DateTimeField()
+    open = AmountField()
+    high = AmountField()
+    low = AmountField()
+    close = AmountField()
+    volume = AmountField(help_text="Base asset.")
+    quote_volume = AmountField()
+    trades = models.IntegerField()
+    taker_buy_volume = AmountField(help_text="Of the volume, what takers bought.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(low__gt=0, low__lte=F("open"), high__gte=F("open"))
+                & Q(low__lte=F("close"), high__gte=F("close")),
+                name="candle_prices_in_order",
+            ),
+            models.CheckConstraint(
+                condition=Q(trades__gt=0, volume__gt=0, taker_buy_volume__range=(0, F("volume"))),
+                name="candle_of_trades",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"candle {self.market_id} {self.seconds} {self.open_time}"

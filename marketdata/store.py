@@ -1,4 +1,4 @@
-"""The SQL that writes and reads the tables of marketdata: assets, markets, trades.
+"""The SQL that writes and reads the tables of marketdata: assets, markets, trades, candles.
 
 `*_statement(s)` turn events into statements for the batch's transaction; `load_*` give them back as events. Amounts
 are units inside; the scales come from the assets (`Scales`).
@@ -8,7 +8,8 @@ from typing import Any
 
 import psycopg
 
-from marketdata import arrays
+from marketdata import arrays, candles
+from marketdata.candles import SECOND, WIDTHS, Candle
 from marketdata.scale import numeric_suffix
 from matching.engine.messages import AssetCreated, MarketChanged, MarketParameters, TradeExecuted
 
@@ -59,6 +60,83 @@ def _trade_row(trade: TradeExecuted, base: str, quote: str) -> str:
         f"{trade.notional}{quote},{trade.taker_side},{trade.maker_order_id},{trade.taker_order_id},"
         f"{trade.maker_account_id},{trade.taker_account_id},{trade.maker_fee}{maker_fee},{trade.taker_fee}{taker_fee}"
     )
+
+
+STORED_SECONDS: dict[str, int] = {interval: WIDTHS[interval] // SECOND for interval in candles.STORED}
+"""The stored intervals of candles, and what the column `seconds` says of them."""
+
+FOLD_CANDLES = f"""
+INSERT INTO marketdata_candle AS c (market_id, seconds, open_time, open, high, low, close, volume, quote_volume,
+    trades, taker_buy_volume)
+SELECT r.market_id, i.seconds, {EPOCH.replace("%s", "i.open_time")}, r.open, r.high, r.low, r.close, r.volume,
+    r.quote_volume, r.trades, r.taker_buy_volume
+FROM unnest(%s::bourse_candle_row[]) AS r, unnest(%s::int[], %s::bigint[]) AS i (seconds, open_time)
+ON CONFLICT (market_id, seconds, open_time) DO UPDATE SET high = greatest(c.high, excluded.high),
+    low = least(c.low, excluded.low), close = excluded.close, volume = c.volume + excluded.volume,
+    quote_volume = c.quote_volume + excluded.quote_volume, trades = c.trades + excluded.trades,
+    taker_buy_volume = c.taker_buy_volume + excluded.taker_buy_volume
+"""
+
+
+def candles_statement(trades: list[TradeExecuted], scales: Scales, now: int) -> Statement:
+    """Fold the trades of one batch, all executed at `now`, into the candles of every stored interval.
+
+    The trades of a market fall into one candle of each interval, so each market is one row. The database adds it to
+    what it has: nobody has to remember candles.
+    """
+    found: dict[int, Candle] = {}
+    for trade in trades:
+        so_far = found.get(trade.market_id)
+        taker_buys = trade.taker_side == "buy"
+        found[trade.market_id] = (
+            Candle.of_trade(0, trade.price, trade.quantity, trade.notional, taker_buys)
+            if so_far is None
+            else so_far.fold(trade.price, trade.quantity, trade.notional, taker_buys)
+        )
+    return FOLD_CANDLES, [
+        arrays.rows([_candle_row(market_id, each, *scales.markets[market_id]) for market_id, each in found.items()]),
+        arrays.numbers(STORED_SECONDS.values()),
+        arrays.numbers([candles.open_time(interval, now) for interval in STORED_SECONDS]),
+    ]
+
+
+def _candle_row(market_id: int, candle: Candle, base: str, quote: str) -> str:
+    return (
+        f"{market_id},{candle.open}{quote},{candle.high}{quote},{candle.low}{quote},{candle.close}{quote},"
+        f"{candle.volume}{base},{candle.quote_volume}{quote},{candle.trades},{candle.taker_buy_volume}{base}"
+    )
+
+
+CANDLE_COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume")
+MERGED_COLUMNS = """(array_agg(open ORDER BY open_time))[1] AS open, max(high) AS high, min(low) AS low,
+    (array_agg(close ORDER BY open_time DESC))[1] AS close, sum(volume) AS volume, sum(quote_volume) AS quote_volume,
+    sum(trades) AS trades, sum(taker_buy_volume) AS taker_buy_volume"""
+"""SQL for CANDLE_COLUMNS of several candles put together."""
+
+
+def interval_start(interval: str, column: str) -> str:
+    """SQL for when the interval of a time column began: `candles.open_time` in the database."""
+    if interval == candles.MONTH:
+        return f"date_trunc('month', {column}, 'UTC')"
+    origin = candles.FIRST_MONDAY // SECOND if interval == candles.WEEK else 0
+    return f"date_bin('{WIDTHS[interval] // SECOND} s', {column}, 'epoch'::timestamptz + interval '{origin} s')"
+
+
+def expected_candles(interval: str) -> str:
+    """SQL for the candles of a stored interval as they must be: of the trades for the shortest, else of the next one.
+
+    Gives market_id, open_time and CANDLE_COLUMNS.
+    """
+    place = candles.STORED.index(interval)
+    if place == 0:
+        return f"""SELECT market_id, {interval_start(interval, "executed_at")} AS open_time,
+            (array_agg(price ORDER BY id))[1] AS open, max(price) AS high, min(price) AS low,
+            (array_agg(price ORDER BY id DESC))[1] AS close, sum(quantity) AS volume, sum(notional) AS quote_volume,
+            count(*) AS trades, coalesce(sum(quantity) FILTER (WHERE taker_side = 'buy'), 0) AS taker_buy_volume
+            FROM marketdata_trade GROUP BY 1, 2"""
+    start = interval_start(interval, "open_time")
+    return f"""SELECT market_id, {start} AS open_time, {MERGED_COLUMNS}
+        FROM marketdata_candle WHERE seconds = {STORED_SECONDS[candles.STORED[place - 1]]} GROUP BY 1, 2"""
 
 
 def asset_statement(event: AssetCreated) -> Statement:

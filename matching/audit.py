@@ -1,13 +1,16 @@
 """What must be true of the stored money and books by themselves, whatever the journal says.
 
 Entries sum to zero, balances are the sums of their entries, holds are what open orders and pending withdrawals hold,
-no book is crossed, and no amount has a part of a unit. Plain SQL over whole tables; a finding is a sentence.
+no book is crossed, no amount has a part of a unit, and candles are what their trades make. Plain SQL over whole tables;
+a finding is a sentence.
 """
 
 from typing import Any, NamedTuple
 
 import psycopg
 
+from marketdata import store as marketdata_store
+from marketdata.candles import STORED
 from matching.engine.messages import EXTERNAL_ACCOUNT_ID, FEES_ACCOUNT_ID
 
 Connection = psycopg.Connection[Any]
@@ -20,6 +23,27 @@ class AssetSum(NamedTuple):
     users: str
     fees: str
     external: str
+
+
+def _candle_check(interval: str) -> str:
+    """SQL for the first candle of a stored interval that is not as the trades, or the shorter candles, make it."""
+    differs = ", ".join(
+        f"CASE WHEN h.{name} <> w.{name} THEN '{name} ' || trim_scale(h.{name}::numeric) || ' instead of ' "
+        f"|| trim_scale(w.{name}::numeric) END"
+        for name in marketdata_store.CANDLE_COLUMNS
+    )
+    return f"""
+        WITH w AS ({marketdata_store.expected_candles(interval)}),
+        h AS (SELECT * FROM marketdata_candle WHERE seconds = {marketdata_store.STORED_SECONDS[interval]}),
+        compared AS (
+            SELECT market_id, open_time, CASE WHEN h.seconds IS NULL THEN 'is missing'
+                WHEN w.trades IS NULL THEN 'is stored, but nothing was traded'
+                ELSE 'has ' || nullif(concat_ws(', ', {differs}), '') END AS text
+            FROM w FULL JOIN h USING (market_id, open_time))
+        SELECT coalesce(m.symbol, market_id::text),
+            to_char(open_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), text
+        FROM compared LEFT JOIN marketdata_market m ON m.id = market_id
+        WHERE text IS NOT NULL ORDER BY open_time, market_id LIMIT 1"""
 
 
 CHECKS = {
@@ -73,6 +97,11 @@ CHECKS = {
     "the fee tier from volume {} is no whole number of units": """
         SELECT trim_scale(volume)::text FROM fees_feetier t LEFT JOIN marketdata_asset a ON a.id = valuation_asset_id
         WHERE scale(trim_scale(volume)) > coalesce(a.scale, 0) ORDER BY volume""",
+    "market {} has a candle of an interval that is not stored: {} seconds": f"""
+        SELECT coalesce(m.symbol, market_id::text), seconds FROM marketdata_candle
+        LEFT JOIN marketdata_market m ON m.id = market_id
+        WHERE seconds NOT IN ({", ".join(map(str, marketdata_store.STORED_SECONDS.values()))}) LIMIT 1""",
+    **{f"the {interval} candle of market {{}} from {{}} {{}}": _candle_check(interval) for interval in STORED},
 }
 """What a row of each query says. No row: all is well."""
 

@@ -130,6 +130,7 @@ def encode(batch: Batch, state: State, scales: Scales) -> list[Statement]:
         statements.append(orders_store.update_statement(updates.values(), scales, now))
     if trades:
         statements.append(marketdata_store.trades_statement(trades, scales, now))
+        statements.append(marketdata_store.candles_statement(trades, scales, now))
     if entries:
         statements.append(risk_store.entries_statement(entries, scales, now))
     if balances:

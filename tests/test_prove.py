@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
+from marketdata.models import Trade
 from matching import audit, store
 from matching.engine.messages import (
     AmendOrder,
@@ -58,6 +59,7 @@ def traded(fresh_database: str) -> SimpleNamespace:
         rule_the_accounts(exchange, ids)
         trade(exchange, ids)
         move_money(exchange, ids)
+    ids.midnight = f"{Trade.objects.latest('id').executed_at:%Y-%m-%dT00:00:00Z}"
     return ids
 
 
@@ -302,6 +304,10 @@ TAMPERING = {
         "UPDATE matching_enginestate SET halted = true",
         "the exchange's halted is True in the database, False by the journal",
     ),
+    "a candle": (
+        "UPDATE marketdata_candle SET taker_buy_volume = 0 WHERE seconds = 86400",
+        "but the 1d candle of market BTC-USD from {midnight} has taker_buy_volume 0 instead of 0.89.",
+    ),
     "an announcement": (
         "DELETE FROM notifications_announcement WHERE sequence = {parameters}",
         "Command {parameters} (set_market_parameters): announcement {parameters} is missing",
@@ -360,6 +366,15 @@ AUDIT = {
     "the book of market BTC-USD is crossed: bid 200, ask 101": "UPDATE orders_order SET price = 200 "
     "WHERE id = {bid_first}",
     "market BTC-USD has an amount that is no whole number of units": "UPDATE marketdata_market SET tick_size = 0.001",
+    "the 1s candle of market BTC-USD from": "UPDATE marketdata_candle SET volume = volume + 1 WHERE seconds = 1",
+    "the 1m candle of market BTC-USD from": "UPDATE marketdata_candle SET high = high + 5 WHERE seconds = 60",
+    "the 15m candle of market BTC-USD from": "DELETE FROM marketdata_candle WHERE seconds = 900",
+    "the 1h candle of market BTC-USD from": "UPDATE marketdata_candle "
+    "SET open_time = open_time - interval '1000 hours' WHERE seconds = 3600",
+    "the 1d candle of market 77 from": "UPDATE marketdata_candle SET market_id = 77, "
+    "open_time = open_time - interval '9 days' WHERE seconds = 86400",
+    "market BTC-USD has a candle of an interval that is not stored: 61 seconds": "UPDATE marketdata_candle "
+    "SET seconds = 61 WHERE seconds = 60",
     "the fee tier from volume 100.001 is no whole number of units": "UPDATE fees_feetier SET volume = 100.001 "
     "WHERE volume = 100",
 }

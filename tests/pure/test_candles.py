@@ -18,8 +18,11 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 MOMENTS = st.integers(-10 * 366 * DAY, 200 * 366 * DAY)
 
 
-def micros(*parts: int) -> int:
-    return (datetime(*parts, tzinfo=UTC) - EPOCH) // MICROSECOND
+def micros(year: int, month: int, day: int, *time: int) -> int:
+    moment = datetime(year, month, day, tzinfo=UTC)
+    for value, unit in zip(time, ("hours", "minutes", "seconds", "microseconds"), strict=False):
+        moment += timedelta(**{unit: value})
+    return (moment - EPOCH) // MICROSECOND
 
 
 def naive_borders(interval: str, at: int) -> tuple[int, int]:
