@@ -99,10 +99,10 @@ class Socket:
                 return self._waiting.pop(place)
         deadline = time.monotonic() + timeout
         while True:
-            message = json.loads(self.connection.recv(max(deadline - time.monotonic(), 0)))
-            if wanted(message):
-                return message
-            self._waiting.append(message)
+            received: Message = json.loads(self.connection.recv(max(deadline - time.monotonic(), 0)))
+            if wanted(received):
+                return received
+            self._waiting.append(received)
 
     def close(self) -> None:
         """Close the connection; twice is no harm."""

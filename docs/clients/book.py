@@ -9,7 +9,7 @@ import json
 import random
 import sys
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 from typing import Any
 
@@ -61,7 +61,9 @@ class Book:
         return "missed" if self.sequence < 0 else "applied"
 
 
-async def follow(url: str, market: str, *, silence: float = SILENCE) -> AsyncIterator[tuple[int, Levels, Levels]]:
+async def follow(
+    url: str, market: str, *, silence: float = SILENCE
+) -> AsyncGenerator[tuple[int, Levels, Levels], None]:
     """The whole book after each change, as (sequence, bids, asks), over as many connections as it takes."""
     channel, book, failures, clock = f"depth.{market}", Book(), 0, asyncio.get_running_loop().time
     while True:
