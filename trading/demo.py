@@ -1,4 +1,4 @@
-"""The demo: assets, markets, users with funds, and two API keys, made once and shown at every start.
+"""The demo: assets, markets, users with funds, and their API keys, made once and shown at every start.
 
 Everything that the exchange owns is made by filed commands, so the demo is in the journal like anything else. What is
 there already is left as it is; a start that finds both keys and the right limits asks the database one question.
@@ -34,11 +34,13 @@ from risk.models import Account, Limit
 from risk.models import Deposit as DepositRow
 from trading import control
 from trading.api_keys import SCOPES, decrypted, issue_api_key
+from trading.demo_flow.client import Key
 from trading.models import ApiKey, User
 
 ACTOR = "demo seed"
 REFERENCE = "demo seed"
 KEY_LABEL = "demo"
+FLOW_KEY_LABEL = "demo flow"
 SEED_LOCK = 0x626F757273650002
 """The PostgreSQL advisory lock of whoever makes the demo, so that a server and `manage.py seed` do not both do it."""
 
@@ -46,6 +48,14 @@ TIMEOUT_SECONDS = 60.0
 
 TRADERS = ("alice", "bob")
 OPERATOR = "admin"
+MAIN_ACCOUNT = "main"
+
+FLOW_MAKERS = ("demo-maker-1", "demo-maker-2", "demo-maker-3")
+FLOW_TAKERS = ("demo-taker-1", "demo-taker-2", "demo-taker-3")
+FLOW = (*FLOW_MAKERS, *FLOW_TAKERS)
+FLOW_ACCOUNT = "demo-flow"
+"""The demo's own makers and takers (see trading/demo_flow), told apart by their names and their accounts'."""
+
 PASSWORD = "{username}-demo"  # noqa: S105 - the demo has no secrets
 
 ASSETS = (("BTC", "Bitcoin", 8), ("ETH", "Ether", 8), ("USDT", "Tether", 8))
@@ -71,6 +81,7 @@ FUNDS = {
     "bob": {"BTC": "1000", "ETH": "10000", "USDT": "100000000"},
     "admin": {"BTC": "10", "ETH": "100", "USDT": "1000000"},
 }
+FLOW_FUNDS = {"BTC": "20000", "ETH": "300000", "USDT": "1000000000"}
 
 VALUATION_ASSET = "USDT"
 TIERS = (
@@ -89,8 +100,8 @@ FIRST_ORDER = '{"market":"BTC-USDT","side":"buy","type":"limit","price":"43000.0
 
 
 @dataclass(frozen=True, slots=True)
-class _TraderKey:
-    """A trader's demo key, ready to be shown, and the limits in force (None: no row)."""
+class _DemoKey:
+    """A demo key, ready to be used, and the limits in force (None: no row)."""
 
     key: str
     secret: str
@@ -106,17 +117,31 @@ def seed_demo(*, base_url: str) -> list[str]:
     when it is off, and the usual one again when it is on and there is none.
     """
     assert settings.DEMO
-    keys = _trader_keys()
-    if keys.keys() != set(TRADERS):
+    keys = _demo_keys()
+    if keys.keys() != set(_key_owners()):
         with _only_seeder():
-            _make_all()
-            keys = _trader_keys()
+            _make_keys(_make_accounts())
+            keys = _demo_keys()
     _execute(_limit_commands(list(keys.values())))
     connection.close()
     return _lines(keys, base_url)
 
 
-def _lines(keys: dict[str, _TraderKey], base_url: str) -> list[str]:
+def seed_accounts() -> None:
+    """Make all of the demo but its keys, unless it is there: whoever makes history begins with this."""
+    with _only_seeder():
+        _make_accounts()
+    connection.close()
+
+
+def flow_keys() -> list[Key]:
+    """The keys of the demo's own makers and takers, with their secrets; none when DEMO_FLOW is off."""
+    keys = _demo_keys()
+    connection.close()
+    return [Key(name, keys[name].key, keys[name].secret) for name in FLOW if name in keys]
+
+
+def _lines(keys: dict[str, _DemoKey], base_url: str) -> list[str]:
     users = ", ".join(f"{name} / {PASSWORD.format(username=name)}" for name in (*TRADERS, OPERATOR))
     found = keys[TRADERS[0]]
     return [
@@ -140,11 +165,19 @@ def first_order(*, base_url: str, key: str, secret: str) -> str:
 # ---------------------------------------------------------------------------------------------- what is there
 
 
-def _trader_keys() -> dict[str, _TraderKey]:
-    """The newest usable demo key of each trader who has one, by name; with everything else a restart looks at."""
+def _key_owners() -> tuple[str, ...]:
+    return (*TRADERS, *FLOW) if settings.DEMO_FLOW else TRADERS
+
+
+def _account_name(username: str) -> str:
+    return FLOW_ACCOUNT if username in FLOW else MAIN_ACCOUNT
+
+
+def _demo_keys() -> dict[str, _DemoKey]:
+    """The newest usable demo key of each user who is to have one, by name; with everything else a restart looks at."""
     default = Limit.objects.filter(account=None).values("limits")[:1]
     rows = (
-        ApiKey.objects.filter(user__username__in=TRADERS, label=KEY_LABEL, revoked_at=None)
+        ApiKey.objects.filter(user__username__in=_key_owners(), label__in=(KEY_LABEL, FLOW_KEY_LABEL), revoked_at=None)
         .select_related("user", "account__limit")
         .annotate(default_limits=Subquery(default))
         .order_by("id")
@@ -152,7 +185,7 @@ def _trader_keys() -> dict[str, _TraderKey]:
     keys = {}
     for row in rows:
         with contextlib.suppress(InvalidToken):  # of another SECRET_KEY: nobody can use it any more
-            keys[row.user.username] = _TraderKey(
+            keys[row.user.username] = _DemoKey(
                 key=row.key,
                 secret=decrypted(bytes(row.secret_encrypted or b"")).decode(),
                 account_id=row.account_id,
@@ -173,7 +206,7 @@ def _decoded(text: str | None) -> Limits | None:
     return None if text is None else msgspec.json.decode(text, type=Limits)
 
 
-def _limit_commands(keys: Sequence[_TraderKey]) -> list[AnyCommand]:
+def _limit_commands(keys: Sequence[_DemoKey]) -> list[AnyCommand]:
     """What brings orders per second in line with RATE_LIMITS, for everyone and for the traders; usually nothing."""
     limits: dict[int | None, Limits] = {None: keys[0].default_limits or Limits()}
     limits |= {key.account_id: key.limits for key in keys if key.limits is not None}
@@ -208,12 +241,12 @@ def _only_seeder() -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [SEED_LOCK])
 
 
-def _make_all() -> None:
-    """Whatever is missing, in an order in which each thing finds what it needs; the keys, which mean "done", last."""
+def _make_accounts() -> dict[str, Account]:
+    """Whatever is missing, in an order in which each thing finds what it needs; the accounts by user name."""
     users = _make_users()
     _execute([*_missing_assets(), *_missing_accounts(users)])
     assets = {asset.symbol: asset for asset in Asset.objects.all()}
-    accounts = {name: Account.objects.get(user=user, name="main") for name, user in users.items()}
+    accounts = {name: Account.objects.get(user=user, name=_account_name(name)) for name, user in users.items()}
     _execute(
         [
             *_missing_markets(assets),
@@ -222,9 +255,16 @@ def _make_all() -> None:
             *_missing_deposits(accounts, assets),
         ]
     )
-    usable = _trader_keys()
-    for name in TRADERS:
-        if name not in usable:
+    return accounts
+
+
+def _make_keys(accounts: dict[str, Account]) -> None:
+    """The keys, which mean "done", come last."""
+    usable = _demo_keys()
+    for name in _key_owners():
+        if name in FLOW and name not in usable:
+            issue_api_key(account=accounts[name], scopes=("read", "trade"), label=FLOW_KEY_LABEL)
+        elif name not in usable:
             issue_api_key(account=accounts[name], scopes=SCOPES, label=KEY_LABEL)
 
 
@@ -232,12 +272,23 @@ def _execute(commands: Sequence[AnyCommand]) -> None:
     control.execute_all(commands=commands, actor=ACTOR, timeout=TIMEOUT_SECONDS)
 
 
+def _funds() -> dict[str, dict[str, str]]:
+    """Whom the demo has, and with what."""
+    return FUNDS | dict.fromkeys(FLOW, FLOW_FUNDS) if settings.DEMO_FLOW else FUNDS
+
+
 def _make_users() -> dict[str, User]:
-    users = {user.username: user for user in User.objects.filter(username__in=FUNDS)}
-    for name in FUNDS.keys() - users.keys():
-        make = User.objects.create_superuser if name == OPERATOR else User.objects.create_user
-        users[name] = make(name, password=PASSWORD.format(username=name))
-    return {name: users[name] for name in FUNDS}
+    users = {user.username: user for user in User.objects.filter(username__in=_funds())}
+    for name in _funds():
+        if name in users:
+            continue
+        if name in FLOW:  # without a password nobody can sign in
+            role = "market maker" if name in FLOW_MAKERS else "taker"
+            users[name] = User.objects.create_user(name, first_name="Demo", last_name=role)
+        else:
+            make = User.objects.create_superuser if name == OPERATOR else User.objects.create_user
+            users[name] = make(name, password=PASSWORD.format(username=name))
+    return {name: users[name] for name in _funds()}
 
 
 def _missing_assets() -> Iterator[AnyCommand]:
@@ -246,8 +297,9 @@ def _missing_assets() -> Iterator[AnyCommand]:
 
 
 def _missing_accounts(users: dict[str, User]) -> Iterator[AnyCommand]:
-    known = set(Account.objects.filter(name="main").values_list("user_id", flat=True))
-    return (OpenAccount(user.pk) for user in users.values() if user.pk not in known)
+    known = set(Account.objects.filter(user__in=users.values()).values_list("user_id", "name"))
+    wanted = ((user.pk, _account_name(name)) for name, user in users.items())
+    return (OpenAccount(user_id, name) for user_id, name in wanted if (user_id, name) not in known)
 
 
 def _missing_markets(assets: dict[str, Asset]) -> Iterator[AnyCommand]:
@@ -279,7 +331,7 @@ def _missing_limits(accounts: Sequence[Account]) -> Iterator[AnyCommand]:
 
 def _missing_deposits(accounts: dict[str, Account], assets: dict[str, Asset]) -> Iterator[AnyCommand]:
     known = set(DepositRow.objects.filter(reference=REFERENCE).values_list("account_id", "asset_id"))
-    for name, funds in FUNDS.items():
+    for name, funds in _funds().items():
         for symbol, text in funds.items():
             account, asset = accounts[name], assets[symbol]
             if (account.id, asset.id) not in known:

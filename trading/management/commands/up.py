@@ -24,7 +24,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from matching import worker
-from trading import demo, embedded, health
+from trading import demo, embedded, health, static_files
+from trading.demo_flow import history
 from trading.one_write import OneWriteProtocol
 
 GRACE_SECONDS = 5
@@ -50,6 +51,9 @@ class Command(BaseCommand):
         try:
             with _only_server_of_data_dir(), _listening_socket() as listener, _database_kept_alive():
                 _migrate()
+                if settings.PRODUCTION:
+                    static_files.collect_if_changed()
+                history.make_history(say=self._say)
                 worker.start()
                 try:
                     for line in demo.seed_demo(base_url=base_url()) if settings.DEMO else ():
