@@ -1,5 +1,8 @@
 """From an empty folder to a running exchange and back: settings, start, health, stop, second start."""
 
+import importlib.metadata
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from tests.harness import ServerProcess, clean_env, free_port
-from trading import environment, settings
+from trading import environment, front_end, settings
 from trading.models import User
 
 PRODUCTION = {
@@ -254,3 +257,48 @@ def test_two_servers_on_one_data_folder_or_one_port_are_refused(make_server: Mak
     assert same_port.returncode == 1
     assert f"Cannot listen on 127.0.0.1:{server.port}" in same_port.stderr
     assert httpx.get(server.base_url + "/healthz").status_code == 200
+
+
+def test_the_front_end_is_installed_as_locked_and_a_start_needs_no_network(tmp_path: Path) -> None:
+    assert front_end.is_installed()
+    command = [sys.executable, "-m", "trading.front_end"]
+    env = {"PATH": str(tmp_path)}  # no npm, no pip
+    assert subprocess.run(command, cwd=environment.PROJECT_ROOT, env=env).returncode == 0
+
+
+@pytest.mark.parametrize("damage", ["no folder", "other version", "package deleted", "cut short"])
+def test_a_front_end_that_differs_from_the_lock_file_is_noticed(tmp_path: Path, damage: str) -> None:
+    for name in ("package-lock.json", "node_modules/.package-lock.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(environment.PROJECT_ROOT / name, tmp_path / name)
+    for name in ("lightweight-charts", "fancy-canvas"):
+        shutil.copytree(environment.PROJECT_ROOT / "node_modules" / name, tmp_path / "node_modules" / name)
+    assert front_end.is_installed(root=tmp_path)
+    installed = tmp_path / "node_modules" / ".package-lock.json"
+    match damage:
+        case "no folder":
+            shutil.rmtree(tmp_path / "node_modules")
+        case "other version":
+            installed.write_text(installed.read_text().replace('"version": "2.1.0"', '"version": "2.0.9"'))
+        case "package deleted":
+            shutil.rmtree(tmp_path / "node_modules" / "fancy-canvas")
+        case "cut short":
+            installed.write_text(installed.read_text()[:100])
+    assert not front_end.is_installed(root=tmp_path)
+
+
+def test_the_lock_file_names_no_host_and_pins_every_package() -> None:
+    lock = (environment.PROJECT_ROOT / "package-lock.json").read_text()
+    assert "://" not in lock
+    packages = {name: about for name, about in json.loads(lock)["packages"].items() if name}
+    assert all(about["integrity"].startswith("sha512-") for about in packages.values())
+    wanted = json.loads((environment.PROJECT_ROOT / "package.json").read_text())["dependencies"]
+    assert wanted == {name: packages[f"node_modules/{name}"]["version"] for name in wanted}
+
+
+def test_every_distribution_in_the_requirements_is_pinned_and_installed_as_pinned() -> None:
+    for file in ("requirements.txt", "requirements-dev.txt"):
+        for line in (environment.PROJECT_ROOT / file).read_text().splitlines():
+            if line and not line.startswith(("#", "-r ")):
+                name, _, version = line.partition("==")
+                assert importlib.metadata.version(name.partition("[")[0]) == version

@@ -66,5 +66,6 @@ def collect_if_changed() -> None:
     stamp = settings.STATIC_ROOT / ".collected"
     if stamp.is_file() and stamp.read_text() == found.hexdigest():
         return
+    stamp.unlink(missing_ok=True)  # until it is done again
     call_command("collectstatic", interactive=False, verbosity=0)
     stamp.write_text(found.hexdigest())
