@@ -1,0 +1,71 @@
+// The Balances tab: what the account has of each asset and what that is worth in USDT at the last prices.
+
+import { feed } from "../marketdata/feed.js";
+import { amount, compareDecimals, group, multiplyDecimals, withDecimals } from "../trading/format.js";
+import { account } from "./account.js";
+import { make, setText } from "./dom.js";
+import { read } from "./order-entry.js";
+import { KeyedTable, Tab, cell } from "./table.js";
+
+const VALUE = "USDT";
+const NOTHING = "\u2013";
+
+export class BalancesTab extends Tab {
+  #prices = new Map([[VALUE, "1"]]);
+  #valued = false;
+  #signal;
+  #table = new KeyedTable({
+    label: "Balances",
+    columns: [["Asset"], ["Available", "number"], ["Held by orders", "number"], ["Total", "number"], [`Value in ${VALUE}`, "number"]],
+    row: (balance) => row(balance, (asset) => this.#prices.get(asset)),
+    empty: { title: "Nothing here yet.", text: "Deposits and what you buy appear here." },
+  });
+
+  constructor({ signal }) {
+    super("balances", "Balances");
+    this.#signal = signal;
+    this.tools = make("a", { class: "button quiet", href: "/portfolio" }, "Portfolio");
+    this.panel.append(this.#table.element);
+    account.addEventListener("balances", this.changed, { signal });
+  }
+
+  toggled(isShown) {
+    super.toggled(isShown);
+    if (isShown && !this.#valued) this.#follow();
+  }
+
+  draw() {
+    const balances = [...(account.balances?.values() ?? [])];
+    this.#table.show(balances.map((balance) => [balance.asset, balance]), { loading: !account.balances });
+  }
+
+  /** Hear the last price of every asset that has a market against USDT. */
+  async #follow() {
+    this.#valued = true;
+    const markets = await read("/markets");
+    for (const { market, base, quote } of markets) {
+      if (quote !== VALUE) continue;
+      const stop = feed.subscribe(`ticker.${market}`, ({ last }) => {
+        if (last) this.#prices.set(base, last);
+        this.changed();
+      });
+      this.#signal.addEventListener("abort", stop);
+    }
+  }
+}
+
+function row({ asset }, priceOf) {
+  const names = [["Available", "available"], ["Held by orders", "held"], ["Total", "balance"]];
+  const cells = names.map(([label]) => cell(label, "number"));
+  const value = cell(`Value in ${VALUE}`, "number");
+  const element = make("tr", {}, make("th", { scope: "row" }, asset), ...cells, value);
+  const update = (balance) => {
+    names.forEach(([, name], index) => {
+      setText(cells[index], amount(balance[name]));
+      cells[index].classList.toggle("muted", compareDecimals(balance[name], "0") === 0);
+    });
+    const price = priceOf(asset);
+    setText(value, price ? group(withDecimals(multiplyDecimals(balance.balance, price), 2)) : NOTHING);
+  };
+  return { element, update };
+}

@@ -1,0 +1,419 @@
+// <order-ticket>: writes an order, says what it would do as the book stands, and sends it. Enter sends, Escape clears.
+// It hears "pick-price" and "pick-level" from the book, and tells "order-placed" on document.
+
+import { group, percent, trimmed } from "../trading/format.js";
+import { book } from "../marketdata/book.js";
+import { feed } from "../marketdata/feed.js";
+import { oncePerFrame } from "../marketdata/frame.js";
+import { account, signedUnits } from "./account.js";
+import { least, dividedBy, roundedDown, stepOf, textOf, unitsOf } from "./amounts.js";
+import { confirmed } from "./confirm-dialog.js";
+import { setText } from "./dom.js";
+import { estimate, walk } from "./estimate.js";
+import { market } from "./filters.js";
+import { toast } from "./news.js";
+import { place, read } from "./order-entry.js";
+import { reasonText } from "./reasons.js";
+import { warning } from "./risk.js";
+import { ticketView, timesInForce } from "./ticket-view.js";
+import { amountText, feeName, note, plain, says } from "./ticket-words.js";
+import { problems } from "./validation.js";
+
+const ANSWER_SHOWN_MS = 1_600;
+const NOTHING = "\u2013";
+const { base, quote } = market;
+
+export class OrderTicket extends HTMLElement {
+  #parts = null;
+  #state = market.state;
+  #touched = new Set();
+  #refused = new Map();
+  #answer = null; // {kind, text} on the button, for a moment
+  #sending = false;
+  #feeSteps = new Map();
+  #stop = new AbortController();
+  #draw = oncePerFrame(() => this.isConnected && this.#render());
+
+  connectedCallback() {
+    const signedIn = Boolean(account.user);
+    this.#parts = ticketView(this, { signedIn, demo: "demo" in document.body.dataset });
+    const { signal } = (this.#stop = new AbortController());
+    this.addEventListener("input", (event) => this.#edited(event.target), { signal });
+    this.addEventListener("focusout", (event) => this.#left(event.target), { signal });
+    this.addEventListener("keydown", (event) => this.#key(event), { signal });
+    this.#parts.form.addEventListener("submit", (event) => this.#submitted(event));
+    this.#parts.available.addEventListener("click", () => this.#share(100));
+    this.#parts.touch.addEventListener("click", () => this.pick({ price: this.#touchPrice() }));
+    for (const button of this.#parts.shares) button.addEventListener("click", () => this.#share(Number(button.dataset.share)));
+    document.addEventListener("pick-price", ({ detail }) => this.pick(detail), { signal });
+    document.addEventListener("pick-level", ({ detail }) => this.pick(detail), { signal });
+    book.addEventListener("change", this.#draw, { signal });
+    for (const type of ["balances", "rates", "orders"]) account.addEventListener(type, this.#draw, { signal });
+    signal.addEventListener("abort", feed.subscribe(`ticker.${market.market}`, (message) => this.#heardTicker(message)));
+    this.#render();
+    this.#loadAssets();
+  }
+
+  disconnectedCallback() {
+    this.#stop.abort();
+  }
+
+  /** "buy" or "sell". */
+  get side() {
+    return this.#parts.sides.inputs.buy.checked ? "buy" : "sell";
+  }
+
+  set side(side) {
+    this.#parts.sides.inputs[side].checked = true;
+    this.#edited(this.#parts.sides.inputs[side]);
+  }
+
+  /** "limit" or "market". */
+  get type() {
+    return this.#parts.types.inputs.limit.checked ? "limit" : "market";
+  }
+
+  set type(type) {
+    this.#parts.types.inputs[type].checked = true;
+    this.#edited(this.#parts.types.inputs[type]);
+  }
+
+  /** Take a price, and a quantity if there is one, from the book. */
+  pick({ price, quantity }) {
+    if (!price) return;
+    if (this.type === "market") this.type = "limit";
+    this.#parts.price.input.value = price;
+    if (quantity) this.#parts.quantity.input.value = trimmed(quantity);
+    this.#flash(quantity ? ["price", "quantity"] : ["price"]);
+    this.#edited(this.#parts.price.input);
+  }
+
+  /** Empty the fields. */
+  clear() {
+    this.#parts.price.input.value = this.#parts.quantity.input.value = "";
+    this.#forget();
+    this.#draw();
+  }
+
+  focus() {
+    (this.type === "limit" && !this.#parts.price.input.value ? this.#parts.price : this.#parts.quantity).input.focus();
+  }
+
+  // ---------------------------------------------------------------------------------------------- what is entered
+
+  /** The order as it stands, amounts in units (null: nothing readable), not yet judged. */
+  #order() {
+    const { price, quantity, unit, time, postOnly, selfTrade } = this.#parts;
+    const type = this.type;
+    const byAmount = type === "market" && this.side === "buy" && unit.value === "quote";
+    const amount = unitsOf(plain(quantity.input.value));
+    return {
+      side: this.side,
+      type,
+      byAmount,
+      price: type === "limit" ? unitsOf(plain(price.input.value)) : null,
+      quantity: byAmount ? null : amount,
+      quoteAmount: byAmount ? amount : null,
+      timeInForce: time.input.value,
+      postOnly: type === "limit" && postOnly.input.checked,
+      selfTrade: selfTrade.input.value,
+    };
+  }
+
+  /** The body of POST /orders. */
+  #body(order) {
+    const text = (units) => (units === null ? undefined : textOf(units));
+    return {
+      market: market.market,
+      side: order.side,
+      type: order.type,
+      time_in_force: order.timeInForce,
+      ...(order.postOnly && { post_only: true }),
+      price: text(order.price),
+      quantity: text(order.quantity),
+      quote_amount: text(order.quoteAmount),
+      self_trade_prevention: order.selfTrade,
+    };
+  }
+
+  #edited(target) {
+    if (target.name === "type") {
+      const { input } = this.#parts.time;
+      const before = input.value;
+      input.replaceChildren(...timesInForce(this.type));
+      if ([...input.options].some(({ value }) => value === before)) input.value = before;
+    }
+    if (target.name === "side" || target.name === "type" || target === this.#parts.unit) this.#forget();
+    this.#refused.delete(target.name);
+    this.#refused.delete("");
+    if (this.#refused.delete("quantity")) this.#touched.add("quantity");
+    this.#draw();
+  }
+
+  #left(target) {
+    if (!target.value || !["price", "quantity"].includes(target.name)) return;
+    this.#touched.add(target.name);
+    this.#draw();
+  }
+
+  #forget() {
+    this.#touched.clear();
+    this.#refused.clear();
+  }
+
+  #key(event) {
+    if (event.key === "Escape") {
+      this.clear();
+      event.stopPropagation();
+    }
+    const up = event.key === "ArrowUp";
+    const step = { price: market.tick, quantity: market.lot }[event.target.name];
+    if (!step || (!up && event.key !== "ArrowDown") || this.#order().byAmount) return;
+    event.preventDefault();
+    const by = event.shiftKey ? step * 10n : step;
+    const now = unitsOf(plain(event.target.value)) ?? 0n;
+    const next = up ? now + by : now > by ? now - by : 0n;
+    event.target.value = textOf(next, event.target.name === "price" ? market.price_decimals : 0);
+    this.#edited(event.target);
+  }
+
+  /** Take a share (percent) of what is available. */
+  #share(percentage) {
+    const available = this.#available();
+    if (available === null) return;
+    const order = this.#order();
+    const budget = (available * BigInt(percentage)) / 100n;
+    const { input } = this.#parts.quantity;
+    if (order.byAmount) input.value = textOf(roundedDown(budget, stepOf(market.price_decimals)));
+    else if (order.side === "sell") input.value = this.#lots(budget);
+    else if (order.type === "market") input.value = this.#lots(this.#bought(budget));
+    else {
+      if (!order.price) this.#parts.price.input.value = this.#touchPrice() ?? "";
+      const price = unitsOf(this.#parts.price.input.value);
+      if (!price) return;
+      input.value = this.#lots(dividedBy(budget, price));
+    }
+    this.#flash(["quantity"]);
+    this.#touched.add("quantity");
+    this.#edited(input);
+  }
+
+  #lots(quantity) {
+    return textOf(least(roundedDown(quantity, market.lot), roundedDown(market.mostQuantity, market.lot)));
+  }
+
+  /** What a market buy gets for `budget` as the book stands. */
+  #bought(budget) {
+    return walk({ ...this.#walked("buy"), limit: null, budget, rate: 0n }).quantity;
+  }
+
+  // ---------------------------------------------------------------------------------------------- what it would do
+
+  #available() {
+    return account.available(this.side === "buy" ? quote : base);
+  }
+
+  #rates() {
+    const known = account.rates.get(market.market);
+    return known ?? { maker: signedUnits(market.maker_rate), taker: signedUnits(market.taker_rate) };
+  }
+
+  #walked(side) {
+    const feeStep = this.#feeSteps.get(side === "buy" ? base : quote) ?? 1n; // exact until the unit is known
+    return { side, levels: levelsOf(side === "buy" ? "sell" : "buy"), lot: market.lot, feeStep };
+  }
+
+  /** What the order would do, or null while there is nothing to say. */
+  #estimated(order) {
+    if (order.type === "limit" ? !order.price || !order.quantity : !order.quantity && !order.quoteAmount) return null;
+    return estimate({ order, rates: this.#rates(), ...this.#walked(order.side) });
+  }
+
+  #best() {
+    const { bid, ask } = book.best();
+    return { bid: bid && unitsOf(bid), ask: ask && unitsOf(ask) };
+  }
+
+  #touchPrice() {
+    const { bid, ask } = book.best();
+    return this.side === "buy" ? (ask ?? bid) : (bid ?? ask);
+  }
+
+  /** Why no order is taken now; null when the market takes this one. */
+  #closed(order) {
+    if (this.#state === "open" || (this.#state === "post_only" && order.postOnly)) return null;
+    return reasonText(`market_${this.#state}`);
+  }
+
+  async #loadAssets() {
+    for (const { asset, scale } of await read("/assets")) this.#feeSteps.set(asset, stepOf(scale));
+    this.#draw();
+  }
+
+  #heardTicker({ state }) {
+    if (!state || state === this.#state) return;
+    this.#state = state;
+    this.#draw();
+  }
+
+  // ---------------------------------------------------------------------------------------------- sending
+
+  async #submitted(event) {
+    event.preventDefault();
+    if (this.#sending || !account.user) return;
+    const order = this.#order();
+    if (this.#closed(order)) return;
+    const [first] = problems({ order, market, available: this.#available() });
+    this.#touched = new Set(["price", "quantity", "post_only"]);
+    this.#refused.clear();
+    this.#render();
+    if (first) return this.#fieldOf(first.field).input.focus();
+    const estimated = this.#estimated(order);
+    const risky = warning({ order, best: this.#best(), estimated, market });
+    const agree = `${says(order)} anyway`;
+    if (risky && !(await confirmed({ ...risky, agree, kind: order.side }))) return;
+    await this.#send(order);
+  }
+
+  async #send(order) {
+    this.#sending = true;
+    this.#render();
+    try {
+      const placed = await place(this.#body(order));
+      account.take(placed);
+      this.#placed(placed);
+    } catch (error) {
+      if (!error.code) throw error;
+      this.#refuse(error);
+    } finally {
+      this.#sending = false;
+      this.#render();
+    }
+  }
+
+  #placed(order) {
+    const filled = order.filled_quantity && unitsOf(order.filled_quantity) > 0n;
+    const done = { open: filled ? "Partly filled" : "Placed", filled: "Filled" }[order.status];
+    this.#show("done", done ?? (filled ? "Partly filled, rest canceled" : "Canceled"));
+    if (order.status === "open") {
+      const text = `${group(trimmed(order.remaining_quantity))} ${base} at ${group(order.price)} ${quote} wait in the book.`;
+      toast(order.side, `${order.side === "buy" ? "Buy" : "Sell"} order placed`, text);
+    }
+    this.#parts.quantity.input.value = "";
+    this.#forget();
+    document.dispatchEvent(new CustomEvent("order-placed", { detail: { order } }));
+  }
+
+  #refuse(error) {
+    const { field } = error;
+    const name = field === "quote_amount" ? "quantity" : field;
+    this.#refused.set(this.#fieldOf(name) ? name : "", error.status === 401 ? "Your session has ended: log in again." : error.message);
+    this.#show("refused", error.isUnanswered ? "No answer" : "Refused");
+    toast("error", error.isUnanswered ? "No answer to the order" : "Order refused", error.message);
+    this.#render();
+    this.#fieldOf(name)?.input.focus();
+  }
+
+  #fieldOf(name) {
+    const { price, quantity, time, selfTrade, postOnly } = this.#parts;
+    const fields = { price, quantity, quote_amount: quantity, time_in_force: time, self_trade_prevention: selfTrade };
+    return { ...fields, post_only: postOnly }[name];
+  }
+
+  #show(kind, text) {
+    this.#answer = { kind, text };
+    clearTimeout(this.answerTimer);
+    this.answerTimer = setTimeout(() => {
+      this.#answer = null;
+      this.#draw();
+    }, ANSWER_SHOWN_MS);
+  }
+
+  // ---------------------------------------------------------------------------------------------- showing
+
+  #render() {
+    const order = this.#order();
+    const estimated = this.#estimated(order);
+    const limit = order.type === "limit";
+    this.dataset.side = order.side;
+    this.#renderFields(order, limit);
+    this.#renderProblems(order);
+    this.#renderSummary(order, estimated, limit);
+    this.#renderSubmit(order);
+    setText(this.#parts.note, note(order, estimated, account.orders));
+  }
+
+  #renderFields(order, limit) {
+    const { price, unit, quantity, postOnly, available, touch, shares } = this.#parts;
+    price.element.hidden = postOnly.element.hidden = !limit;
+    const choosable = !limit && order.side === "buy";
+    unit.hidden = !choosable;
+    quantity.unitText.hidden = choosable;
+    const asset = order.side === "buy" ? quote : base;
+    const units = this.#available();
+    setText(available, units === null ? NOTHING : `${group(textOf(units, asset === quote ? market.price_decimals : 0))} ${asset}`);
+    available.disabled = units === null;
+    for (const button of shares) button.disabled = units === null;
+    const best = this.#touchPrice();
+    touch.hidden = !best;
+    if (best) setText(touch, `${order.side === "buy" ? "Ask" : "Bid"} ${group(best)}`);
+  }
+
+  #renderProblems(order) {
+    const found = problems({ order, market, available: this.#available() });
+    const texts = new Map(found.map(({ field, text }) => [field === "quote_amount" ? "quantity" : field, text]));
+    for (const name of ["price", "quantity", "post_only", "time_in_force", "self_trade_prevention"]) {
+      const { input, error } = this.#fieldOf(name);
+      const text = this.#refused.get(name) ?? (this.#touched.has(name) ? texts.get(name) : null) ?? "";
+      setText(error, text);
+      error.hidden = !text;
+      if (text) input.setAttribute("aria-invalid", "true");
+      else input.removeAttribute("aria-invalid");
+    }
+    const { message } = this.#parts;
+    setText(message, this.#refused.get("") ?? "");
+    message.hidden = !message.textContent;
+  }
+
+  #renderSummary(order, estimated, limit) {
+    const { average, slippage, total, fee, receives, worst } = this.#parts.rows;
+    const buying = order.side === "buy";
+    average.element.hidden = slippage.element.hidden = limit;
+    const show = (row, units, asset) => setText(row.value, units === null ? NOTHING : `${amountText(units, asset)} ${asset}`);
+    show(average, estimated?.average ?? null, quote);
+    setText(slippage.value, estimated?.slippage == null ? NOTHING : percent(textOf(estimated.slippage)).replace("+", ""));
+    show(total, estimated?.total ?? null, quote);
+    setText(fee.name, feeName(this.#rates(), estimated));
+    show(fee, estimated?.fee ?? null, buying ? base : quote);
+    show(receives, estimated?.receives ?? null, buying ? base : quote);
+    show(worst, estimated?.cost ?? null, buying ? quote : base);
+  }
+
+  #renderSubmit(order) {
+    const { submit, banner } = this.#parts;
+    const closed = this.#closed(order);
+    setText(banner, closed ?? "");
+    banner.hidden = !closed;
+    submit.disabled = Boolean(closed) || this.#sending;
+    submit.setAttribute("aria-busy", this.#sending);
+    submit.classList.toggle("buy", order.side === "buy");
+    submit.classList.toggle("sell", order.side === "sell");
+    submit.dataset.answer = this.#answer?.kind ?? "";
+    setText(submit, this.#sending ? "Sending\u2026" : (this.#answer?.text ?? says(order)));
+  }
+
+  #flash(names) {
+    for (const name of names) {
+      const { box } = this.#parts[name];
+      box.classList.remove("flash");
+      requestAnimationFrame(() => box.classList.add("flash"));
+    }
+  }
+}
+
+/** [price, quantity] of one side of the book in units, best first, as far as anyone asks. */
+function* levelsOf(side) {
+  for (const { price, quantity } of book.levels(side)) yield [unitsOf(price), unitsOf(quantity)];
+}
+
+customElements.define("order-ticket", OrderTicket);
