@@ -144,9 +144,9 @@ class BrowserClient(ApiClient):
 def signed_in_operator(*, base_url: str) -> Iterator[httpx.Client]:
     """A browser at a whole server in which the demo's operator has signed in."""
     with httpx.Client(base_url=base_url, timeout=30) as browser:
-        browser.get("/admin/login/")
+        browser.get("/login")
         fields = {"username": "admin", "password": "admin-demo", "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
-        assert browser.post("/admin/login/?next=/admin/", data=fields).status_code == 302
+        assert browser.post("/login?next=/admin/", data=fields).status_code == 302
         yield browser
 
 

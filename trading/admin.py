@@ -11,16 +11,21 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django_otp.plugins.otp_static.admin import StaticDevice
+from django_otp.plugins.otp_totp.admin import TOTPDevice
 
 from marketdata.admin import ReadOnlyAdmin
 from matching import inbox
 from matching.engine.messages import AnyCommand, ApproveWithdrawal, OpenAccount, RefuseWithdrawal
 from risk.models import Withdrawal
 from trading.models import ApiKey, User
+from trading.pages import accounts
 
 admin.site.site_header = "Bourse"
 admin.site.site_title = "Bourse"
 admin.site.index_title = "Operations"
+admin.site.login = accounts.admin_login  # type: ignore[method-assign, assignment]
+admin.site.unregister([TOTPDevice, StaticDevice])  # their pages would show people's secrets
 
 ANSWER_SECONDS_MAX = 10.0
 

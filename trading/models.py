@@ -1,17 +1,74 @@
-"""Who may act: the users of Bourse, and the API keys of their programs."""
+"""Who may act: the users of Bourse, the browsers they are signed in with, and the API keys of their programs."""
 
+import uuid
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models, transaction
 from django.db.models import Q
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from risk.models import Account
 
 
 class User(AbstractUser):
-    """A person or a program that signs in; money belongs to the accounts of `risk`, never to a user row."""
+    """A person or a program that signs in; money belongs to the accounts of `risk`, never to a user row.
+
+    `theme` and `palette` are empty until chosen; a browser keeps its own choice in cookies, set when signing in.
+    """
+
+    THEMES = (("system", "As the system"), ("dark", "Dark"), ("light", "Light"))
+    PALETTES = (("standard", "Green and red"), ("colour-blind", "Blue and orange"))
+
+    theme = models.CharField(max_length=8, choices=THEMES, blank=True, default="")
+    palette = models.CharField(max_length=16, choices=PALETTES, blank=True, default="")
+
+
+class Session(AbstractBaseSession):
+    """A browser's session, kept by `trading.sessions`. Deleting the row ends it. Without a user nobody is signed in.
+
+    The key is a credential and never shown: pages name a session by its `public_id`.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions")
+    address = models.CharField(max_length=45, blank=True)
+    user_agent = models.CharField(max_length=256, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        """What reads and writes these rows."""
+        from trading.sessions import SessionStore  # it reads this table
+
+        return SessionStore
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; an update leaves alone what the store does not know: when, where and with what it is used."""
+        if kwargs.get("force_update"):
+            kwargs["update_fields"] = ("session_data", "expire_date", "user")
+        super().save(*args, **kwargs)
+
+
+class Authenticator(TOTPDevice):
+    """The app that shows a person's codes.
+
+    Its key comes from the stored one and SECRET_KEY together: the table alone is worth nothing to a thief.
+    """
+
+    class Meta:
+        proxy = True
+
+    @property
+    def bin_key(self) -> bytes:
+        """The 20 bytes that the app and we have in common."""
+        return salted_hmac("bourse: authenticator", super().bin_key, algorithm="sha256").digest()[:20]
 
 
 class ApiKey(models.Model):

@@ -83,6 +83,14 @@ RATELIMIT_ENABLE = RATE_LIMITS  # django-ratelimit's own name
 API_RATE_ADDRESS = "200/s"  # requests to Django's views
 API_RATE_CALLER = "100/s"  # reads and changes of one API key or user
 API_RATE_CHANGES = "300/m"  # of these: deposits, withdrawals, accounts, keys
+LOGIN_RATE_ADDRESS = "60/10m"  # attempts to sign in
+LOGIN_RATE_USERNAME = "20/10m"
+CODE_RATE = "20/10m"  # codes of the second factor, per user
+CONFIRM_RATE = "20/10m"  # passwords typed again by a signed-in user
+RESET_RATE_ADDRESS = "20/h"  # password reset e-mails
+RESET_RATE_EMAIL = "5/h"
+SIGN_UP_RATE = "30/h"  # new users of one address
+TRIAL_RATE = "30/h"
 WITHDRAWAL_APPROVAL = environment.flag(name="WITHDRAWAL_APPROVAL", default=True)
 DEMO_FLOW = environment.flag(name="DEMO_FLOW", default=True) and DEMO
 BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
@@ -102,6 +110,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -115,6 +127,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "trading.sessions.SessionUse",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -148,6 +161,22 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{validator}"}
     for validator in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/trade/BTC-USDT"
+LOGOUT_REDIRECT_URL = "/"
+SESSION_ENGINE = "trading.sessions"
+OTP_TOTP_ISSUER = "Bourse"
+
+# E-mail goes to a server, or is printed to the console when there is none.
+EMAIL_HOST = environment.text(name="EMAIL_HOST")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_PORT = environment.integer(name="EMAIL_PORT", default=587, minimum=1, maximum=65_535)
+EMAIL_HOST_USER = environment.text(name="EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = environment.text(name="EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = environment.flag(name="EMAIL_USE_TLS", default=True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = environment.text(name="DEFAULT_FROM_EMAIL", default="Bourse <bourse@localhost>")
 
 LANGUAGE_CODE = "en"
 USE_I18N = False

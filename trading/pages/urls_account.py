@@ -1,5 +1,28 @@
 """The paths of signing up, signing in, and a person's own account."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from trading.pages import accounts, api_keys_page, demo_pages, passwords, profile, security
+
+urlpatterns: list[URLPattern] = [
+    path("signup", accounts.sign_up, name="signup"),
+    path("login", accounts.login, name="login"),
+    path("login/code", accounts.login_code, name="login_code"),
+    path("logout", accounts.logout, name="logout"),
+    path("password/change", passwords.change, name="password_change"),
+    path("password/reset", passwords.Reset.as_view(), name="password_reset"),
+    path("password/reset/sent", passwords.ResetDone.as_view(), name="password_reset_done"),
+    path("password/reset/<uidb64>/<token>", passwords.ResetConfirm.as_view(), name="password_reset_confirm"),
+    path("account", profile.account, name="account"),
+    path("account/appearance", profile.appearance, name="account_appearance"),
+    path("account/security", security.security, name="account_security"),
+    path("account/security/two-factor", security.two_factor_on, name="two_factor_on"),
+    path("account/security/two-factor/off", security.two_factor_off, name="two_factor_off"),
+    path("account/security/recovery-codes", security.recovery_codes, name="recovery_codes"),
+    path("account/security/sessions/<uuid:public_id>/end", security.end_session, name="end_session"),
+    path("account/security/sessions/end-others", security.end_other_sessions, name="end_other_sessions"),
+    path("account/api-keys", api_keys_page.api_keys, name="account_api_keys"),
+    path("account/api-keys/<int:key_id>/revoke", api_keys_page.revoke, name="revoke_api_key"),
+    path("demo/start", demo_pages.start, name="demo_start"),
+    path("demo/funds", demo_pages.funds, name="demo_funds"),
+]
