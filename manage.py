@@ -20,6 +20,7 @@ WITHOUT_DATABASE = frozenset(
         "bench",
         "check",
         "collectstatic",
+        "demo_flow",
         "diffsettings",
         "findstatic",
         "help",

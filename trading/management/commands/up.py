@@ -26,6 +26,7 @@ from django.db.migrations.executor import MigrationExecutor
 from matching import worker
 from trading import demo, embedded, health, static_files
 from trading.demo_flow import history
+from trading.demo_flow import process as flow_process
 from trading.one_write import OneWriteProtocol
 
 GRACE_SECONDS = 5
@@ -58,7 +59,10 @@ class Command(BaseCommand):
                 try:
                     for line in demo.seed_demo(base_url=base_url()) if settings.DEMO else ():
                         self._say(line)
-                    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    with (
+                        flow_process.running(url=base_url(), keys=demo.flow_keys() if settings.DEMO_FLOW else ()),
+                        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+                    ):
                         runner.run(_serve(listener, self._say))
                 finally:
                     worker.stop()
