@@ -202,9 +202,9 @@ def node_command() -> list[str]:
     return [node, *["--experimental-websocket"] * (int(major[1]) < 22)]
 
 
-async def until(reached: Callable[[], bool], *, seconds: float = 30) -> None:
+async def until(reached: Callable[[], bool], *, seconds: float = 30, pause: float = 0.02) -> None:
     """Look again and again; AssertionError when it takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline, f"not reached within {seconds} s"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)

@@ -56,9 +56,9 @@ def measure(*, disk: Path, seconds: int, connections: list[int], pgbench_scale: 
         opened = scratch.run_part(
             "open_floor", data_dir=data_dir, returning=OpenFloor, accounts=ACCOUNTS, resting=RESTING
         )
-        _orders(server, opened, connections=connections[0], seconds=WARM_UP_SECONDS, name="warm")
+        run_orders(server, opened, connections=connections[0], seconds=WARM_UP_SECONDS, name="warm")
         for count in connections:
-            outcome, trades = _orders(server, opened, connections=count, seconds=seconds, name=f"http{count}")
+            outcome, trades = run_orders(server, opened, connections=count, seconds=seconds, name=f"http{count}")
             bare = _bare(data_dir, opened, connections=count, seconds=seconds)
             transactions = scratch.run_part(
                 "pgbench_rate", data_dir=data_dir, returning=float, clients=PGBENCH_CLIENTS, seconds=seconds
@@ -86,7 +86,7 @@ def measure(*, disk: Path, seconds: int, connections: list[int], pgbench_scale: 
             )
 
 
-def _orders(
+def run_orders(
     server: scratch.Server, opened: OpenFloor, *, connections: int, seconds: int, name: str
 ) -> tuple[Outcome, float]:
     """One run against the server, checked, and its trades per order."""
