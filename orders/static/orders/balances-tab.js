@@ -1,7 +1,7 @@
 // The Balances tab: what the account has of each asset and what that is worth in USDT at the last prices.
 
 import { feed } from "../marketdata/feed.js";
-import { amount, compareDecimals, group, multiplyDecimals, withDecimals } from "../trading/format.js";
+import { compareDecimals, group, multiplyDecimals, withDecimals } from "../trading/format.js";
 import { account } from "./account.js";
 import { make, setText } from "./dom.js";
 import { read } from "./order-entry.js";
@@ -9,12 +9,14 @@ import { KeyedTable, Tab, cell } from "./table.js";
 
 const VALUE = "USDT";
 const NOTHING = "\u2013";
+const ENDING_ZEROS = /^([^.]*(?:\.\d*[1-9])?)(\.?0*)$/; // all of an asset's decimals are shown, so that the points stand in line
 
 export class BalancesTab extends Tab {
   #prices = new Map([[VALUE, "1"]]);
   #valued = false;
   #signal;
   #table = new KeyedTable({
+    name: "balances",
     label: "Balances",
     columns: [["Asset"], ["Available", "number"], ["Held by orders", "number"], ["Total", "number"], [`Value in ${VALUE}`, "number"]],
     row: (balance) => row(balance, (asset) => this.#prices.get(asset)),
@@ -61,7 +63,9 @@ function row({ asset }, priceOf) {
   const element = make("tr", {}, make("th", { scope: "row" }, asset), ...cells, value);
   const update = (balance) => {
     names.forEach(([, name], index) => {
-      setText(cells[index], amount(balance[name]));
+      const [, text, zeros] = ENDING_ZEROS.exec(group(balance[name]));
+      if (cells[index].textContent === text + zeros) return;
+      cells[index].replaceChildren(text, make("span", { class: "muted" }, zeros));
       cells[index].classList.toggle("muted", compareDecimals(balance[name], "0") === 0);
     });
     const price = priceOf(asset);

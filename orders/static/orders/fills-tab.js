@@ -1,6 +1,6 @@
 // The Fills tab: the account's halves of trades, newest first; new ones appear as they happen, older ones by page.
 
-import { group, trimmed } from "../trading/format.js";
+import { group, price as priceText, trimmed } from "../trading/format.js";
 import { account } from "./account.js";
 import { make } from "./dom.js";
 import { read } from "./order-entry.js";
@@ -14,6 +14,7 @@ export class FillsTab extends Tab {
   #unseen = 0;
   #onlyMarket;
   #table = new KeyedTable({
+    name: "fills",
     label: "Fills",
     columns: [["Time"], ["Market"], ["Side"], ["Price", "number"], ["Amount", "number"], ["Total", "number"], ["Fee", "number"], ["Role"]],
     row,
@@ -64,6 +65,7 @@ export class FillsTab extends Tab {
 /** A fill never changes. */
 function row(fill) {
   const fee = fill.fee.startsWith("-") ? `\u2212${trimmed(fill.fee.slice(1))}` : trimmed(fill.fee);
+  const decimals = fill.price.split(".")[1]?.length ?? 0;
   const element = make(
     "tr",
     {},
@@ -72,7 +74,7 @@ function row(fill) {
     cell("Side", "", sideElement(fill.side)),
     cell("Price", "number", group(fill.price)),
     cell("Amount", "number", group(fill.quantity)),
-    cell("Total", "number", group(fill.notional)),
+    cell("Total", "number", make("span", { title: group(fill.notional) }, priceText(fill.notional, decimals))),
     cell("Fee", "number", `${fee} `, make("span", { class: "unit" }, fill.fee_asset)),
     cell("Role", "muted", fill.liquidity),
   );

@@ -16,6 +16,7 @@ export class HistoryTab extends Tab {
   #orders = null;
   #onlyMarket;
   #table = new KeyedTable({
+    name: "history",
     label: "Order history",
     columns: [["Time"], ["Market"], ["Side"], ["Type"], ["Price", "number"], ["Average", "number"], ["Amount", "number"], ["Filled", "number"], ["Status"]],
     row,

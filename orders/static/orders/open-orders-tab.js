@@ -15,6 +15,7 @@ export class OpenOrdersTab extends Tab {
   #more = make("button", { type: "button", class: "button quiet" });
   #pager = make("div", { class: "pager", hidden: true }, this.#more);
   #table = new KeyedTable({
+    name: "open",
     label: "Open orders",
     columns: [["Time"], ["Market"], ["Side"], ["Type"], ["Price", "number"], ["Amount", "number"], ["Filled"], ["Total", "number"], [""]],
     row: (order) => new OpenOrderRow(order),

@@ -15,7 +15,7 @@ import { toast } from "./news.js";
 import { place, read } from "./order-entry.js";
 import { reasonText } from "./reasons.js";
 import { warning } from "./risk.js";
-import { ticketView, timesInForce } from "./ticket-view.js";
+import { ticketView } from "./ticket-view.js";
 import { amountText, feeName, note, plain, says } from "./ticket-words.js";
 import { problems } from "./validation.js";
 
@@ -114,7 +114,7 @@ export class OrderTicket extends HTMLElement {
       price: type === "limit" ? unitsOf(plain(price.input.value)) : null,
       quantity: byAmount ? null : amount,
       quoteAmount: byAmount ? amount : null,
-      timeInForce: time.input.value,
+      timeInForce: time.value,
       postOnly: type === "limit" && postOnly.input.checked,
       selfTrade: selfTrade.input.value,
     };
@@ -137,12 +137,7 @@ export class OrderTicket extends HTMLElement {
   }
 
   #edited(target) {
-    if (target.name === "type") {
-      const { input } = this.#parts.time;
-      const before = input.value;
-      input.replaceChildren(...timesInForce(this.type));
-      if ([...input.options].some(({ value }) => value === before)) input.value = before;
-    }
+    if (target.name === "type") this.#parts.time.allow(this.type === "limit" ? ["gtc", "ioc", "fok"] : ["ioc", "fok"]);
     if (target.name === "side" || target.name === "type" || target === this.#parts.unit) this.#forget();
     this.#refused.delete(target.name);
     this.#refused.delete("");
@@ -156,15 +151,19 @@ export class OrderTicket extends HTMLElement {
     this.#draw();
   }
 
+  #hasText() {
+    return Boolean(this.#parts.price.input.value || this.#parts.quantity.input.value);
+  }
+
   #forget() {
     this.#touched.clear();
     this.#refused.clear();
   }
 
   #key(event) {
-    if (event.key === "Escape") {
+    if (event.key === "Escape" && this.#hasText()) {
       this.clear();
-      event.stopPropagation();
+      event.preventDefault(); // the next one may close what the ticket stands in
     }
     const up = event.key === "ArrowUp";
     const step = { price: market.tick, quantity: market.lot }[event.target.name];
@@ -182,20 +181,25 @@ export class OrderTicket extends HTMLElement {
     const available = this.#available();
     if (available === null) return;
     const order = this.#order();
-    const budget = (available * BigInt(percentage)) / 100n;
+    const share = (available * BigInt(percentage)) / 100n;
+    const budget = least(share, market.mostNotional);
     const { input } = this.#parts.quantity;
+    if (order.type === "limit" && !order.price) order.price = this.#takeTouchPrice();
     if (order.byAmount) input.value = textOf(roundedDown(budget, stepOf(market.price_decimals)));
-    else if (order.side === "sell") input.value = this.#lots(budget);
-    else if (order.type === "market") input.value = this.#lots(this.#bought(budget));
-    else {
-      if (!order.price) this.#parts.price.input.value = this.#touchPrice() ?? "";
-      const price = unitsOf(this.#parts.price.input.value);
-      if (!price) return;
-      input.value = this.#lots(dividedBy(budget, price));
-    }
+    else if (order.type === "market") input.value = this.#lots(order.side === "sell" ? share : this.#bought(budget));
+    else if (!order.price) return;
+    else if (order.side === "buy") input.value = this.#lots(dividedBy(budget, order.price));
+    else input.value = this.#lots(least(share, dividedBy(market.mostNotional, order.price)));
     this.#flash(["quantity"]);
     this.#touched.add("quantity");
     this.#edited(input);
+  }
+
+  /** Fill in the price at which the order would trade at once; in units, null when the book is empty. */
+  #takeTouchPrice() {
+    const price = this.#touchPrice() ?? "";
+    this.#parts.price.input.value = price;
+    return unitsOf(price);
   }
 
   #lots(quantity) {
@@ -294,9 +298,10 @@ export class OrderTicket extends HTMLElement {
   #placed(order) {
     const filled = order.filled_quantity && unitsOf(order.filled_quantity) > 0n;
     const done = { open: filled ? "Partly filled" : "Placed", filled: "Filled" }[order.status];
-    this.#show("done", done ?? (filled ? "Partly filled, rest canceled" : "Canceled"));
-    if (order.status === "open") {
-      const text = `${group(trimmed(order.remaining_quantity))} ${base} at ${group(order.price)} ${quote} wait in the book.`;
+    if (done) this.#show("done", done);
+    else this.#show("refused", filled ? "Partly filled, rest canceled" : "Canceled");
+    if (order.status === "open" && !filled) {
+      const text = `${group(trimmed(order.quantity))} ${base} at ${group(order.price)} ${quote}`;
       toast(order.side, `${order.side === "buy" ? "Buy" : "Sell"} order placed`, text);
     }
     this.#parts.quantity.input.value = "";
@@ -351,7 +356,7 @@ export class OrderTicket extends HTMLElement {
     quantity.unitText.hidden = choosable;
     const asset = order.side === "buy" ? quote : base;
     const units = this.#available();
-    setText(available, units === null ? NOTHING : `${group(textOf(units, asset === quote ? market.price_decimals : 0))} ${asset}`);
+    setText(available, units === null ? NOTHING : `${amountText(units, asset)} ${asset}`);
     available.disabled = units === null;
     for (const button of shares) button.disabled = units === null;
     const best = this.#touchPrice();

@@ -36,7 +36,7 @@ export class Tab {
 
 /**
  * A table whose rows have keys. `columns`: [label, class]; `row(item)` makes a row: {element, update(item)}.
- * `empty`: what stands there instead when there are none: {title, text}.
+ * `empty`: what stands there instead when there are none: {title, text}. `name` is for the style sheet.
  */
 export class KeyedTable {
   element = make("div", {});
@@ -46,10 +46,10 @@ export class KeyedTable {
   #table;
   #empty;
 
-  constructor({ label, columns, row, empty }) {
+  constructor({ name, label, columns, row, empty }) {
     this.#row = row;
     const heads = columns.map(([text, className]) => make("th", { scope: "col", class: className ?? "" }, text));
-    this.#table = make("table", { class: "table cards", "aria-label": label }, make("thead", {}, make("tr", {}, ...heads)), this.#body);
+    this.#table = make("table", { class: `table cards ${name}-table`, "aria-label": label }, make("thead", {}, make("tr", {}, ...heads)), this.#body);
     this.#empty = make("div", { class: "empty" }, make("strong", {}, empty.title), make("p", {}, empty.text));
     this.element.append(this.#table, this.#empty);
   }

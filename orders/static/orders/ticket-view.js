@@ -8,10 +8,10 @@ const { base, quote } = market;
 
 export const SHARES = [25, 50, 75, 100];
 
-const LIMIT_TIMES = [
-  ["gtc", "Good till canceled"],
-  ["ioc", "Immediate or cancel"],
-  ["fok", "Fill or kill"],
+const TIMES = [
+  ["gtc", "GTC", "Good till canceled: what does not trade at once waits in the book"],
+  ["ioc", "IOC", "Immediate or cancel: what does not trade at once is canceled"],
+  ["fok", "FOK", "Fill or kill: all of it at once, or nothing"],
 ];
 
 const SELF_TRADE = [
@@ -33,9 +33,9 @@ export function ticketView(host, { signedIn, demo }) {
     unit: make("select", { class: "ticket-unit", "aria-label": "Amount in", hidden: true }, ...options([["base", base], ["quote", quote]])),
     touch: make("button", { type: "button", class: "ticket-touch" }),
     shares: SHARES.map((share) => make("button", { type: "button", class: "ticket-share", "data-share": share }, `${share}%`)),
-    time: selectField("time_in_force", "Time in force", LIMIT_TIMES),
-    selfTrade: selectField("self_trade_prevention", "If it meets my own", SELF_TRADE),
-    postOnly: checkField("post_only", "Post-only", "Refuse it rather than trade at once"),
+    time: choiceField("time_in_force", "Time in force", TIMES),
+    selfTrade: selectField("self_trade_prevention", "Self-trade", SELF_TRADE),
+    postOnly: checkField("post_only", "Post-only", "refused if it would trade"),
     rows: summaryRows(),
     note: make("p", { class: "ticket-note", id: "ticket-note" }),
     submit: make("button", { type: "submit", class: "button large wide ticket-submit", "aria-describedby": "ticket-note ticket-banner" }),
@@ -52,8 +52,7 @@ export function ticketView(host, { signedIn, demo }) {
     parts.price.element,
     parts.quantity.element,
     make("div", { class: "ticket-shares", role: "group", "aria-label": "Share of what is available" }, ...parts.shares),
-    make("div", { class: "ticket-options" }, parts.time.element, parts.selfTrade.element),
-    parts.postOnly.element,
+    make("div", { class: "ticket-options" }, parts.time.element, parts.selfTrade.element, parts.postOnly.element),
     make("dl", { class: "ticket-summary" }, ...Object.values(parts.rows).map(({ element }) => element)),
     parts.note,
     parts.message,
@@ -65,12 +64,32 @@ export function ticketView(host, { signedIn, demo }) {
 
 function choice(name, legend, choices, className) {
   const inputs = {};
-  const labels = choices.map(([value, text], index) => {
+  const labels = choices.map(([value, text, title], index) => {
     inputs[value] = make("input", { type: "radio", name, value, checked: index === 0 });
-    return make("label", { class: value }, inputs[value], make("span", {}, text));
+    const more = title && make("span", { class: "visually-hidden" }, title);
+    return make("label", { class: value, title }, inputs[value], make("span", {}, text), more);
   });
   const element = make("fieldset", { class: `segments ${className}` }, make("legend", { class: "visually-hidden" }, legend), ...labels);
   return { element, inputs };
+}
+
+/** A choice with its name before it; `value` is the one chosen, `allow(values)` hides the others. */
+function choiceField(name, label, choices) {
+  const { element, inputs } = choice(name, label, choices, "");
+  const error = make("p", { class: "error", "aria-live": "polite" });
+  const all = Object.values(inputs);
+  return {
+    element: make("div", { class: "field" }, make("span", { class: "option-name", "aria-hidden": "true" }, label), element, error),
+    input: element,
+    error,
+    get value() {
+      return all.find((input) => input.checked).value;
+    },
+    allow(values) {
+      for (const input of all) input.parentElement.hidden = !values.includes(input.value);
+      if (!values.includes(this.value)) inputs[values[0]].checked = true;
+    },
+  };
 }
 
 function decimalField(name, label, unit) {
@@ -137,9 +156,4 @@ function invitation(demo) {
   );
   const text = make("p", { class: "muted small" }, "One click, no e-mail: a trial account with test money.");
   return make("div", { class: "ticket-invitation" }, trial, text, links);
-}
-
-/** The choices of time in force that an order type has. */
-export function timesInForce(type) {
-  return options(type === "limit" ? LIMIT_TIMES : LIMIT_TIMES.slice(1));
 }

@@ -32,7 +32,7 @@ export function note(order, estimated, own) {
   }
   if (meetsOwn(order, traded.last, own)) return "Meets an order of your own on the other side.";
   if (resting) return `${amount(traded.quantity)} trade at once, the rest waits in the book.`;
-  if (order.quantity && traded.quantity < order.quantity)
+  if (!traded.complete)
     return `The book has only ${amount(traded.quantity)} for it; the rest is canceled.`;
   return "Trades at once.";
 }

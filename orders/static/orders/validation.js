@@ -1,6 +1,7 @@
 // What is wrong with an order before it is sent, in the exchange's own words: the texts of the refusals that name a
 // field. The exchange has the last word; this only spares a question whose answer is known.
 
+import { group } from "../trading/format.js";
 import { textOf, times } from "./amounts.js";
 
 /** Refusals of `order` (amounts in units, null where nothing readable was entered), the first of each field. */
@@ -28,19 +29,19 @@ function amountProblem(order, market, available) {
   if (quantity <= 0n || quantity % market.lot)
     return { field, text: `The quantity must be a positive multiple of ${market.lot_size} ${base}.` };
   if (quantity < market.leastQuantity)
-    return { field, text: `The quantity must be at least ${market.min_quantity} ${base}.` };
+    return { field, text: `The quantity must be at least ${group(market.min_quantity)} ${base}.` };
   if (quantity > market.mostQuantity)
-    return { field, text: `The quantity must be at most ${market.max_quantity} ${base}.` };
+    return { field, text: `The quantity must be at most ${group(market.max_quantity)} ${base}.` };
   if (order.side === "sell" && available !== null && quantity > available)
-    return { field, text: `Only ${textOf(available)} ${base} are available.` };
+    return { field, text: `Only ${group(textOf(available))} ${base} are available.` };
   if (order.type !== "limit" || order.price === null) return null;
   const notional = times(order.price, quantity);
   if (notional < market.leastNotional)
-    return { field, text: `Price times quantity must be at least ${market.min_notional} ${quote}.` };
+    return { field, text: `Price times quantity must be at least ${group(market.min_notional)} ${quote}.` };
   if (notional > market.mostNotional)
-    return { field, text: `Price times quantity must be at most ${market.max_notional} ${quote}.` };
+    return { field, text: `Price times quantity must be at most ${group(market.max_notional)} ${quote}.` };
   if (order.side === "buy" && available !== null && notional > available)
-    return { field, text: `This costs ${textOf(notional)} ${quote}; ${textOf(available)} ${quote} are available.` };
+    return { field, text: `This costs ${group(textOf(notional))} ${quote}; ${group(textOf(available))} ${quote} are available.` };
   return null;
 }
 
@@ -49,10 +50,10 @@ function budgetProblem({ quoteAmount }, market, available) {
   const { quote } = market;
   if (quoteAmount === null) return { field, text: `Enter how much ${quote} to spend.` };
   if (quoteAmount < market.leastNotional)
-    return { field, text: `The amount must be at least ${market.min_notional} ${quote}.` };
+    return { field, text: `The amount must be at least ${group(market.min_notional)} ${quote}.` };
   if (quoteAmount > market.mostNotional)
-    return { field, text: `The amount must be at most ${market.max_notional} ${quote}.` };
+    return { field, text: `The amount must be at most ${group(market.max_notional)} ${quote}.` };
   if (available !== null && quoteAmount > available)
-    return { field, text: `Only ${textOf(available)} ${quote} are available.` };
+    return { field, text: `Only ${group(textOf(available))} ${quote} are available.` };
   return null;
 }
