@@ -128,6 +128,13 @@ class TradesFeed:
         ]
         return TradesUpdate(sequence, self.told, trades)
 
+    def known_since(self, sequence: int) -> list[PublicTrade] | None:
+        """The trades after `sequence`, told or not; None: that is too long ago."""
+        if sequence < self._forgotten:
+            return None
+        told = (trade for update in _after(self._history, sequence) for trade in update.trades)
+        return [trade for trade in (*told, *self._pending) if trade.sequence > sequence]
+
 
 class DayTicker:
     """What was traded within the last 24 hours, by minutes: the running one and 1,439 before it."""
@@ -193,6 +200,12 @@ class CandleFeed:
         if self.current is not None and now >= close_time(self.interval, self.current.open_time):
             self._previous = self.current
             self.current = self._change(flat(open_time(self.interval, now), self.current.close))
+
+    def replace(self, candle: Candle | None, loaded: int) -> None:
+        """Take what was loaded, as of the sequence `loaded`, as the truth."""
+        self.current, self._previous, self._loaded = candle, None, loaded
+        if candle is not None:
+            self._change(candle)
 
     def tell(self) -> list[Candle]:
         """The candles that changed since the last time, oldest first."""

@@ -1,4 +1,4 @@
-"""The ASGI application that the server runs: order entry, static files, and Django for the rest."""
+"""The ASGI application that the server runs: order entry, the WebSocket API, static files, and Django for the rest."""
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,16 +18,21 @@ from trading.api.bodies import bounded  # noqa: E402
 from trading.gateway.app import Gateway, takes  # noqa: E402
 from trading.gateway.database import READERS  # noqa: E402
 from trading.static_server import StaticFiles  # noqa: E402
+from trading.stream.consumer import PATH, Socket, Sockets  # noqa: E402
 
 _django = bounded(_application)
 _gateway = Gateway(lane=order_lane())
 _static = StaticFiles()
+SOCKETS = Sockets(gateway=_gateway)
+_socket = Socket.as_asgi(sockets=SOCKETS)
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer one connection, or the server's lifespan conversation."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
+    elif scope["type"] == "websocket":
+        await (_socket if scope["path"] == PATH else _no_socket)(scope, receive, send)
     elif takes(scope):
         await _gateway(scope, receive, send)
     elif file := _static.find(scope):
@@ -36,8 +41,17 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         await _django(scope, receive, send)
 
 
+async def _no_socket(_: dict[str, Any], receive: Receive, send: Send) -> None:
+    """There is no WebSocket at this path: the handshake is refused."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
 async def _lifespan(receive: Receive, send: Send) -> None:
-    while (await receive())["type"] != "lifespan.shutdown":
-        await send({"type": "lifespan.startup.complete"})
+    await receive()
+    SOCKETS.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await SOCKETS.stop()
     READERS.close()
     await send({"type": "lifespan.shutdown.complete"})

@@ -65,18 +65,21 @@ def takes(scope: Scope) -> bool:
 
 
 class Gateway:
-    """Order entry over HTTP. `lane` carries the commands; `limits` None: those of the settings."""
+    """Order entry over HTTP. `lane` carries the commands; `limits` None: those of the settings.
+
+    The WebSocket API shares its lane, limits and recent orders.
+    """
 
     def __init__(self, *, lane: InProcessLane, limits: Unlimited | None = None) -> None:
-        self._lane = lane
-        self._recent = RecentOrders()
-        self._limits = limits_from_settings() if limits is None else limits
+        self.lane = lane
+        self.recent = RecentOrders()
+        self.limits = limits_from_settings() if limits is None else limits
         self._trusted_proxies = tuple(settings.TRUSTED_PROXIES)
         auth.networks_from_texts(self._trusted_proxies)  # a wrong setting ends the start, not a request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        meter = self._limits.meter()
+        meter = self.limits.meter()
         headers: Headers = ()
         error: ApiError | None = None
         try:
@@ -110,7 +113,7 @@ class Gateway:
     async def _answer(self, scope: Scope, receive: Receive, meter: Meter) -> Answer:
         handler, name = _route(scope["method"], scope["path"])
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        address = self._address(scope, headers)
+        address = self.address(scope, headers)
         await meter.request(address=address)
         body = await _read_body(headers, receive)
         try:
@@ -119,9 +122,10 @@ class Gateway:
             if error.status == 401:
                 await meter.failure(address=address)
             raise
-        return await handler(Call(principal, self._lane, meter, self._recent, body, scope["query_string"], name))
+        return await handler(Call(principal, self.lane, meter, self.recent, body, scope["query_string"], name))
 
-    def _address(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
+    def address(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
+        """The client's address, behind trusted proxies too."""
         client = scope.get("client")
         peer: str = client[0] if client else ""
         if not self._trusted_proxies or b"x-forwarded-for" not in headers:

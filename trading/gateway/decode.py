@@ -36,17 +36,17 @@ _NAME_LENGTH_MAX = 64
 
 def place_body(data: bytes | msgspec.Raw) -> PlaceOrderBody:
     """One order to place; raises ApiError."""
-    return _decoded(_place_decoder, data)
+    return decoded(_place_decoder, data)
 
 
 def batch_body(data: bytes) -> BatchBody:
     """A batch of orders, still to be decoded one by one; raises ApiError."""
-    return _decoded(_batch_decoder, data)
+    return decoded(_batch_decoder, data)
 
 
 def amend_body(data: bytes) -> AmendOrderBody:
     """An amendment; raises ApiError."""
-    return _decoded(_amend_decoder, data)
+    return decoded(_amend_decoder, data)
 
 
 def place_command(*, body: PlaceOrderBody, market: MarketEntry, account_id: int) -> PlaceOrder:
@@ -144,7 +144,8 @@ def _units(text: str, scale: int, field: str) -> int:
         raise wrong_amount(error, field) from None
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
+def decoded(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) -> T:
+    """What the decoder makes of JSON; raises ApiError with the name of what is wrong."""
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:

@@ -6,6 +6,7 @@ For threads, as it reads the database. The CSRF check includes Origin and Refere
 from io import BytesIO
 from typing import Any
 
+from django.contrib.auth import get_user
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
@@ -54,6 +55,24 @@ def authenticate_session(*, scope: dict[str, Any], body: bytes) -> Principal:
     if _csrf.process_view(request, _answered_elsewhere, (), {}) is not None:
         raise ApiError(403, "csrf_failed", "The CSRF check failed: send the X-CSRFToken header from the same site.")
     return session_principal(user_id=request.user.pk, account_name=request.headers.get(ACCOUNT_HEADER))
+
+
+def socket_session(*, scope: dict[str, Any], account_name: str | None) -> tuple[Principal, str]:
+    """The user of a WebSocket handshake's session cookie, and the session's key; raises ApiError as above."""
+    request = ASGIRequest(scope | {"type": "http", "method": "GET"}, BytesIO())
+    _sessions.process_request(request)
+    _authentication.process_request(request)
+    if not request.user.is_authenticated or request.session.session_key is None:
+        raise ApiError(401, "authentication_required", "Sign in, or log in with an API key.")
+    return session_principal(user_id=request.user.pk, account_name=account_name), request.session.session_key
+
+
+def session_holds(*, session_key: str, user_id: int) -> bool:
+    """Whether the session still is that user's, who is still allowed in."""
+    request = HttpRequest()
+    request.session = _sessions.SessionStore(session_key)
+    user = get_user(request)
+    return user.is_authenticated and user.pk == user_id
 
 
 def session_principal(*, user_id: int, account_name: str | None) -> Principal:

@@ -44,7 +44,7 @@ class Channel:
 
     def join(self, reader: Reader, from_sequence: int | None = None) -> None:
         """Begin, or begin again, to tell a reader; `from_sequence`: the last one he has seen, to go on after it."""
-        self.leave(reader)
+        self._remove(reader)
         if self.pending():
             self._joining[reader] = from_sequence
         else:
@@ -52,9 +52,7 @@ class Channel:
 
     def leave(self, reader: Reader) -> None:
         """Tell a reader no more."""
-        self.readers.discard(reader)
-        self._joining.pop(reader, None)
-        reader.outbox.forget(self)
+        self._remove(reader)
 
     def heartbeat(self, now: float) -> None:
         """Tell that there was nothing to tell, when it has been quiet; `now`: the event loop's time."""
@@ -72,6 +70,15 @@ class Channel:
     def missed(self, since: int) -> str:
         """What was told after the sequence `since`, as one message."""
         return self.snapshot()
+
+    def everyone(self) -> list[Reader]:
+        """All readers, those who wait for their first message too."""
+        return [*self.readers, *self._joining]
+
+    def _remove(self, reader: Reader) -> None:
+        self.readers.discard(reader)
+        self._joining.pop(reader, None)
+        reader.outbox.forget(self)
 
     def _broadcast(self, text: str, since: int) -> None:
         self._sent_at = asyncio.get_running_loop().time()

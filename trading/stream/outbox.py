@@ -61,6 +61,11 @@ class Outbox:
             return False
         return self._waiting_bytes > WAITING_BYTES_MAX or now - self._blocked_since > BLOCKED_SECONDS_MAX
 
+    async def emptied(self) -> None:
+        """Wait until everything was sent."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+
     def close(self) -> None:
         """Drop what was not sent, and whatever comes."""
         self._closed = True

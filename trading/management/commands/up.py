@@ -28,6 +28,7 @@ from trading import demo, embedded, health, static_files
 from trading.demo_flow import history
 from trading.demo_flow import process as flow_process
 from trading.one_write import OneWriteProtocol
+from trading.stream.server import FRAME_BYTES_MAX, PING_SECONDS, SocketProtocol
 
 GRACE_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -169,6 +170,13 @@ class _Server(uvicorn.Server):
         signal.signal(signal.SIGTERM, stop)
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say goodbye on every WebSocket before the connections are closed."""
+        from trading.asgi import SOCKETS
+
+        await SOCKETS.announce_shutdown()
+        await super().shutdown(sockets)
+
 
 async def _serve(listener: socket.socket, say: Callable[[str], None]) -> None:
     from trading.asgi import application
@@ -176,7 +184,11 @@ async def _serve(listener: socket.socket, say: Callable[[str], None]) -> None:
     config = uvicorn.Config(
         application,
         http=OneWriteProtocol,
-        ws="websockets-sansio",
+        ws=SocketProtocol,
+        ws_max_size=FRAME_BYTES_MAX,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,  # the feed is encoded once for all, not compressed for each
         lifespan="on",
         access_log=False,
         log_config=None,

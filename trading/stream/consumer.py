@@ -1,0 +1,329 @@
+"""One connection of the WebSocket API: its requests, its subscriptions, and who it acts for.
+
+Orders of one connection reach the exchange in the order in which they were sent, and are answered as they are done;
+everything else is answered before the next request is looked at.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from channels.consumer import AsyncConsumer
+from django.conf import settings
+
+from matching.engine.messages import CancelOrders
+from matching.lanes import LaneError
+from trading.gateway.app import Gateway
+from trading.gateway.database import READERS
+from trading.gateway.encode import time_text
+from trading.gateway.errors import ApiError, internal_error, not_carried
+from trading.gateway.keys import Principal
+from trading.gateway.messages import ErrorAnswer
+from trading.stream import login, order_requests, requests
+from trading.stream.channels import Channel
+from trading.stream.hub import Hub
+from trading.stream.outbox import Outbox
+from trading.stream.private import PRIVATE_CHANNELS, PrivateStreams
+
+PATH = "/api/v1/ws"
+ADDRESS_CONNECTIONS_MAX = 100
+MALFORMED_MAX = 100
+REQUESTS_PER_SECOND = 50
+CHECK_SECONDS = 2.0
+CLOSING_SECONDS = 10.0
+CANCEL_ATTEMPTS = 20
+RECONNECT_AFTER_MS = 2_000
+
+GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
+SLOW_READER = 4008
+TOO_MANY_CONNECTIONS = 4029
+
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+_encode = msgspec.json.Encoder().encode
+_logger = logging.getLogger(__name__)
+
+
+class Sockets:
+    """What all connections of this process share."""
+
+    def __init__(self, *, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.hub = Hub()
+        self.private = PrivateStreams(self.hub)
+        self.connections: set[Socket] = set()
+        self.by_address: Counter[str] = Counter()
+        self._checks: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Follow the exchange from now on, on the running event loop."""
+        self.hub.start()
+        self._checks = asyncio.create_task(self._check())
+
+    async def announce_shutdown(self) -> None:
+        """Tell everyone that the server is about to stop, and close."""
+        text = _encode({"type": "server_shutdown", "reconnect_after_ms": RECONNECT_AFTER_MS}).decode()
+        connections = list(self.connections)
+        for connection in connections:
+            connection.outbox.push(text)
+        for connection in connections:
+            connection.end(GOING_AWAY)
+        await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        if self._checks is not None:
+            self._checks.cancel()
+        await self.hub.stop()
+
+    async def _check(self) -> None:
+        """Part from slow readers, and from those whose key or session has ended."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            for connection in list(self.connections):
+                if connection.outbox.is_too_slow(loop.time()):
+                    connection.end(SLOW_READER)
+                elif connection.identity is not None:
+                    await connection.check_identity()
+
+
+class Socket(AsyncConsumer):
+    """The consumer of one connection."""
+
+    def __init__(self, *, sockets: Sockets) -> None:
+        self.sockets = sockets
+        self.identity: login.Identity | None = None
+        self.address = ""
+        self.outbox: Outbox
+        self._channels: dict[str, Channel] = {}
+        self._cancel_on_disconnect: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._malformed = 0
+        self._second = 0
+        self._requests = 0
+        self._ending: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Send) -> None:
+        """Live as long as the connection."""
+        self.scope = scope
+        self.base_send = send
+        server = scope.get("extensions", {}).get("bourse.socket", {})
+        self._abort = server.get("abort")
+        self.outbox = Outbox(send=send, room=server.get("room"))
+        self.address = self.sockets.gateway.address(scope, dict(scope["headers"]))
+        await receive()
+        await send({"type": "websocket.accept"})
+        counts = self.sockets.by_address
+        counts[self.address] += 1
+        try:
+            if settings.RATE_LIMITS and counts[self.address] > ADDRESS_CONNECTIONS_MAX:
+                self.end(TOO_MANY_CONNECTIONS)
+            else:
+                self.sockets.connections.add(self)
+            while (message := await receive())["type"] != "websocket.disconnect":
+                if self._ending is None:
+                    await self._receive(message.get("text"))
+        finally:
+            self.sockets.connections.discard(self)
+            counts[self.address] -= 1
+            if not counts[self.address]:
+                del counts[self.address]
+            self._disconnected()
+
+    def end(self, code: int) -> None:
+        """Close the connection; when the client does not take that either, cut it."""
+        if self._ending is None:
+            self._leave(list(self._channels))
+            self.sockets.connections.discard(self)
+            self._ending = asyncio.create_task(self._end(code))
+
+    async def _end(self, code: int) -> None:
+        if code == SLOW_READER:
+            self.outbox.close()
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self.outbox.emptied()
+                await self.base_send({"type": "websocket.close", "code": code})
+        except (TimeoutError, OSError, RuntimeError):
+            if self._abort is not None:
+                self._abort()
+
+    def _disconnected(self) -> None:
+        self._leave(list(self._channels))
+        self.outbox.close()
+        for account_id in self._cancel_on_disconnect:
+            _lasting(_cancel_all(self.sockets.gateway, account_id))
+
+    # ------------------------------------------------------------------------------------------ requests
+
+    async def _receive(self, text: str | None) -> None:
+        op, id_ = requests.head(text) if text is not None else (None, None)
+        try:
+            if text is None:
+                raise ApiError(422, "invalid_body", "Requests are text frames.")
+            request = requests.request(op, text)
+        except ApiError as error:
+            self._refuse(op, id_, error)
+            self._malformed += 1
+            if self._malformed > MALFORMED_MAX:
+                self.end(POLICY_VIOLATION)
+            return
+        if (handler := order_requests.HANDLERS.get(request.op)) is not None:
+            task = asyncio.create_task(self._order(handler, request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        try:
+            self._count_request()
+            result, then = await self._answer(request)
+        except ApiError as error:
+            self._refuse(op, id_, error)
+        except Exception:
+            _logger.exception("A request of the WebSocket API failed by a fault of ours")
+            self._refuse(op, id_, internal_error())
+        else:
+            self.outbox.push(_encode({"id": id_, "op": op, "ok": True, "result": result}).decode())
+            if then is not None:
+                then()
+
+    def _count_request(self) -> None:
+        if not settings.RATE_LIMITS:
+            return
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._requests = second, 0
+        self._requests += 1
+        if self._requests > REQUESTS_PER_SECOND:
+            raise ApiError(429, "rate_limited", f"At most {REQUESTS_PER_SECOND} requests a second on one connection.")
+
+    async def _answer(self, request: requests.Request) -> tuple[Any, Callable[[], None] | None]:
+        """The result, and what to do once it is told."""
+        if isinstance(request, requests.Subscribe):
+            return await self._subscribe(request)
+        if isinstance(request, requests.Unsubscribe):
+            self._leave(request.channels)
+            return {"channels": request.channels}, None
+        if isinstance(request, requests.Login):
+            return await self._login(request), None
+        assert isinstance(request, requests.Ping)
+        return {"time": time_text(time.time_ns() // 1000)}, None
+
+    async def _order(self, handler: order_requests.Handler, request: requests.Request) -> None:
+        try:
+            principal = self._principal("trade")
+            status, answer = await handler(self.sockets.gateway, principal, self.address, request)
+        except ApiError as error:
+            self._refuse(request.op, request.id, error)
+        except LaneError as error:
+            self._refuse(request.op, request.id, not_carried(error))
+        except Exception:
+            _logger.exception("An order by the WebSocket API failed by a fault of ours")
+            self._refuse(request.op, request.id, internal_error())
+        else:
+            head: dict[str, Any] = {"id": request.id, "op": request.op}
+            if isinstance(answer, ErrorAnswer):
+                body = {"ok": False, "status": status, "error": answer.error, "duplicate": answer.duplicate}
+            else:
+                body = {"ok": True, "status": status, "result": answer}
+            self.outbox.push(_encode(head | body).decode())
+
+    def _refuse(self, op: str | None, id_: requests.RequestId, error: ApiError) -> None:
+        answer = {"id": id_, "op": op, "ok": False, "status": error.status, "error": error.body()}
+        self.outbox.push(_encode(answer).decode())
+
+    # ------------------------------------------------------------------------------------------ subscriptions
+
+    async def _subscribe(self, request: requests.Subscribe) -> tuple[Any, Callable[[], None]]:
+        names = list(dict.fromkeys(request.channels))
+        if len(self._channels.keys() | set(names)) > requests.CHANNELS_MAX:
+            message = f"A connection has at most {requests.CHANNELS_MAX} subscriptions."
+            raise ApiError(422, "too_many_subscriptions", message, "channels")
+        found = [await self._channel(name) for name in names]
+
+        def begin() -> None:
+            for name, channel in zip(names, found, strict=True):
+                self._channels[name] = channel
+                channel.join(self, request.from_sequence)
+
+        return {"channels": names}, begin
+
+    async def _channel(self, name: str) -> Channel:
+        if name in PRIVATE_CHANNELS:
+            principal = self._principal("read")
+            return await self.sockets.private.channel(principal.account_id, name)
+        channel = await self.sockets.hub.channel(name)
+        if channel is None:
+            raise ApiError(404, "unknown_channel", f"There is no channel {name!r}.", "channels")
+        return channel
+
+    def _leave(self, names: list[str]) -> None:
+        for name in names:
+            if (channel := self._channels.pop(name, None)) is not None:
+                channel.leave(self)
+
+    # ------------------------------------------------------------------------------------------ who
+
+    async def _login(self, request: requests.Login) -> dict[str, Any]:
+        meter = self.sockets.gateway.limits.meter()
+        try:
+            identity = await login.identify(request=request, scope=self.scope, address=self.address)
+        except ApiError as error:
+            if error.status == 401:
+                await meter.failure(address=self.address)
+            raise
+        principal = identity.principal
+        if request.cancel_on_disconnect and "trade" not in principal.scopes:
+            raise ApiError(403, "scope_missing", "cancel_on_disconnect needs the scope trade.", "cancel_on_disconnect")
+        self._leave([name for name in self._channels if name in PRIVATE_CHANNELS])
+        self.identity = identity
+        if request.cancel_on_disconnect:
+            self._cancel_on_disconnect.add(principal.account_id)
+        else:
+            self._cancel_on_disconnect.discard(principal.account_id)
+        return {"account_id": principal.account_id, "scopes": sorted(principal.scopes)}
+
+    def _principal(self, scope: str) -> Principal:
+        if self.identity is None:
+            raise ApiError(401, "authentication_required", "Log in first.")
+        if scope not in self.identity.principal.scopes:
+            raise ApiError(403, "scope_missing", f"This login does not have the scope {scope}.")
+        return self.identity.principal
+
+    async def check_identity(self) -> None:
+        """Log out when the key or the session no longer holds; what cannot be found out now is asked again later."""
+        assert self.identity is not None
+        try:
+            holds = await READERS.run(self.identity.holds)
+        except ApiError:
+            return
+        if not holds:
+            self.identity = None
+            self._leave([name for name in self._channels if name in PRIVATE_CHANNELS])
+            error = ApiError(401, "logged_out", "The API key or the session has ended.")
+            self.outbox.push(_encode({"type": "error", "error": error.body()}).decode())
+
+
+_lasting_tasks: set[asyncio.Task[None]] = set()
+
+
+def _lasting(work: Any) -> None:
+    """Run something that outlives its connection."""
+    task = asyncio.create_task(work)
+    _lasting_tasks.add(task)
+    task.add_done_callback(_lasting_tasks.discard)
+
+
+async def _cancel_all(gateway: Gateway, account_id: int) -> None:
+    for _ in range(CANCEL_ATTEMPTS):
+        try:
+            await gateway.lane.execute((CancelOrders(account_id),))
+            return
+        except LaneError:
+            await asyncio.sleep(CHECK_SECONDS)
+    _logger.error("The orders of account %d could not be canceled when its connection ended", account_id)
