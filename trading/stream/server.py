@@ -14,7 +14,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Add the extension before the application begins."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["extensions"]["bourse.socket"] = {  # type: ignore[index, typeddict-unknown-key]
+            self.scope["extensions"]["bourse.socket"] = {
                 "room": self.writable,
                 "abort": self.transport.abort,
             }
