@@ -1,14 +1,21 @@
-"""The public reads of assets, markets, trades and announcements: parse, ask queries.py, answer."""
+"""The public reads of assets, markets, trades, candles and announcements: parse, ask the queries, answer."""
+
+import time
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from marketdata import queries
-from marketdata.rest import documented, market_in_path, query
-from marketdata.shapes import LIMIT_DEFAULT, Cursor, Limit, Page, cursor_id
+from marketdata import candle_queries, queries
+from marketdata.rest import documented, market_in_path, period, query
+from marketdata.shapes import LIMIT_DEFAULT, Cursor, End, Interval, Limit, Page, Start, cursor_id
+
+CANDLES_MAX = 1_000
+CANDLES_DEFAULT = 500
 
 
 class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +91,39 @@ class Trades(PublicView):
         """Trades, newest first."""
         page = query(request, PageParameters)
         return Response(queries.trades(market=market, limit=page.limit, before=cursor_id(page.cursor)))
+
+
+class CandleParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which candles: the first ones that begin at `start` or later, or else the last ones that begin before `end`."""
+
+    interval: Interval
+    start: Start | None = None
+    end: End | None = None
+    limit: Annotated[int, Meta(ge=1, le=CANDLES_MAX, description="How many at most.")] = CANDLES_DEFAULT
+
+
+class Candles(PublicView):
+    """What the chart shows."""
+
+    @documented(
+        tag="public",
+        operation="list_candles",
+        summary="A market's candles",
+        returns=candle_queries.Candles,
+        path=[market_in_path()],
+        parameters=CandleParameters,
+        public=True,
+    )
+    def get(self, request: Request, market: str) -> Response:
+        """Candles, oldest first, without gaps: from `start` on, or without it the latest ones."""
+        asked = query(request, CandleParameters)
+        start, end = period(asked.start, asked.end)
+        now = time.time_ns() // 1_000
+        return Response(
+            candle_queries.candles(
+                market=market, interval=asked.interval, now=now, limit=asked.limit, start=start, end=end
+            )
+        )
 
 
 class Announcements(PublicView):

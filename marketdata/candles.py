@@ -90,13 +90,13 @@ def close_time(interval: str, opened: int) -> int:
     return opened + WIDTHS[interval]
 
 
-def opened_before(interval: str, end: int, count: int) -> int:
-    """When the interval began that is `count` intervals before the one that begins at `end`."""
+def opened_after(interval: str, opened: int, count: int) -> int:
+    """When the interval begins that is `count` intervals after (negative: before) the one that began at `opened`."""
     if interval != MONTH:
-        return end - count * WIDTHS[interval]
-    for _ in range(count):
-        end = open_time(MONTH, end - 1)
-    return end
+        return opened + count * WIDTHS[interval]
+    for _ in range(abs(count)):
+        opened = close_time(MONTH, opened) if count > 0 else open_time(MONTH, opened - 1)
+    return opened
 
 
 def first_open_from(interval: str, at: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 
+from marketdata.candles import SOURCES, STORED, Candle, open_time, ticker_start
 from marketdata.models import Asset as AssetRow
 from marketdata.models import Market
 from marketdata.scale import decimals_of, units_from_numeric
@@ -24,6 +25,15 @@ from marketdata.shapes import (
     page_of,
     rate_text,
     time_text,
+)
+from marketdata.store import (
+    ASSET_UNITS,
+    CANDLE_COLUMNS,
+    EPOCH,
+    MERGED_COLUMNS,
+    STORED_SECONDS,
+    interval_start,
+    microseconds,
 )
 from matching.engine.messages import MarketState, Side
 
@@ -238,6 +248,63 @@ def trades(*, market: str, limit: int, before: int | None = None) -> Page[Public
             )
         )
     return page_of(rows=found, ids=[trade.id for trade in found], limit=limit)
+
+
+def read_candles(
+    *, market_id: int, interval: str, begin: int, end: int | None = None
+) -> tuple[int, list[Candle], int | None]:
+    """(sequence, candles, the last close before them) of the intervals with trades from `begin` on, up to `end`.
+
+    Both are microseconds since 1970 at which an interval begins. One statement, so that everything is as of that
+    sequence of the journal. Raises UnknownMarket.
+    """
+    seconds = STORED_SECONDS[SOURCES[interval]]
+    part = f"FROM marketdata_candle WHERE market_id = m.id AND seconds = {seconds}"
+    until = f"AND open_time < {_at('end')}" if end is not None else ""
+    if interval in STORED:
+        found = f"SELECT open_time AS at, {', '.join(CANDLE_COLUMNS)} {part} AND open_time >= {_at('begin')} {until}"
+    else:
+        start = interval_start(interval, "open_time")
+        found = f"SELECT {start} AS at, {MERGED_COLUMNS} {part} AND open_time >= {_at('begin')} {until} GROUP BY 1"
+    sql = f"""
+        SELECT e.sequence, trunc(q.unit * (
+                SELECT close {part} AND open_time < {_at("begin")} ORDER BY open_time DESC LIMIT 1))::text,
+            {microseconds("c.at")}, trunc(c.open * q.unit)::text, trunc(c.high * q.unit)::text,
+            trunc(c.low * q.unit)::text, trunc(c.close * q.unit)::text, trunc(c.volume * b.unit)::text,
+            trunc(c.quote_volume * q.unit)::text, c.trades, trunc(c.taker_buy_volume * b.unit)::text
+        FROM matching_enginestate e CROSS JOIN marketdata_market m
+        JOIN {ASSET_UNITS} b ON b.id = m.base_id JOIN {ASSET_UNITS} q ON q.id = m.quote_id
+        LEFT JOIN LATERAL ({found}) c ON true WHERE m.id = %(market_id)s ORDER BY c.at
+    """  # noqa: S608
+    rows = rows_of(sql=sql, arguments={"market_id": market_id, "begin": begin, "end": end})
+    if not rows:
+        raise UnknownMarket(market_id)
+    sequence, close, at = rows[0][:3]
+    read = [] if at is None else [Candle(*map(int, row[2:])) for row in rows]
+    return sequence, read, None if close is None else int(close)
+
+
+def _at(name: str) -> str:
+    """SQL for the moment that a named argument in microseconds says."""
+    return EPOCH.replace("%s", f"%({name})s")
+
+
+def candle_now(*, market_id: int, interval: str) -> tuple[int, Candle | None]:
+    """(sequence, the candle of the interval with the market's newest trade; None: it never traded). In units."""
+    sql = f"""SELECT {microseconds("max(open_time)")} FROM marketdata_candle
+        WHERE market_id = %(market_id)s AND seconds = {STORED_SECONDS[STORED[0]]}"""  # noqa: S608
+    ((newest,),) = rows_of(sql=sql, arguments={"market_id": market_id})
+    sequence, found, _ = read_candles(market_id=market_id, interval=interval, begin=open_time(interval, newest or 0))
+    return sequence, found[-1] if found else None
+
+
+def day_candles(*, market_id: int, now: int) -> tuple[int, list[Candle], int | None]:
+    """(sequence, the 1m candles of a ticker's 24 hours at `now`, oldest first, the last price ever; None: no trade).
+
+    In units and microseconds. Minutes without a trade have no candle.
+    """
+    sequence, found, before = read_candles(market_id=market_id, interval="1m", begin=ticker_start(now))
+    return sequence, found, found[-1].close if found else before
 
 
 def announcements(*, limit: int, before: int | None = None) -> Page[PublicAnnouncement]:

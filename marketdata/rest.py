@@ -7,6 +7,7 @@ the API, checked when it comes in and rendered into the OpenAPI document by trad
 import re
 import typing
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from marketdata.shapes import ID_MAX
+from marketdata.shapes import ID_MAX, microseconds_of
 
 T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., Any])
@@ -100,6 +101,27 @@ def body(request: Request, fields: type[T]) -> T:
         raise ApiError(
             "malformed_json", "The body is not well-formed JSON.", status_code=status.HTTP_400_BAD_REQUEST
         ) from None
+
+
+def period(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """The parameters `start` and `end` in microseconds since 1970. Raises ApiError 422: no moment, or end first."""
+    begin, until = _moment(start, "start"), _moment(end, "end")
+    if begin is not None and until is not None and begin >= until:
+        raise _invalid("invalid_range", "start must be before end.", "start")
+    return begin, until
+
+
+def _moment(text: str | None, field: str) -> int | None:
+    """Text that fits MOMENT_PATTERN; what was before 1970 is as good as 1970."""
+    if text is None:
+        return None
+    if text.isdigit():
+        return int(text) * 1_000
+    try:
+        moment = datetime.fromisoformat(text)
+        return max(microseconds_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC)), 0)
+    except ValueError:
+        raise _invalid("invalid_field", "There is no such date or time.", field) from None
 
 
 def account_of(request: Request) -> int:
@@ -191,7 +213,8 @@ def _parameters(described: type) -> list[OpenApiParameter]:
         shown = {key: value for key, value in choices[0].items() if key != "description"}
         if schema.get("default") is not None:
             shown["default"] = schema["default"]
-        found.append(OpenApiParameter(name, shown, description=choices[0].get("description", "")))
+        required = name in schemas[described.__name__].get("required", ())
+        found.append(OpenApiParameter(name, shown, required=required, description=choices[0].get("description", "")))
     return found
 
 

@@ -5,9 +5,9 @@ from them, and what is described is what is sent.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta
 
@@ -37,6 +37,27 @@ Cursor = Annotated[
 AssetSymbol = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,16}$", description="An asset.", examples=["BTC"])]
 MarketSymbol = Annotated[
     str, Meta(pattern=r"^[A-Z0-9]{1,16}-[A-Z0-9]{1,16}$", description="A market.", examples=["BTC-USDT"])
+]
+Interval = Annotated[
+    Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"],
+    Meta(description="A candle's interval, in UTC: weeks begin on Monday, 3d counts from 1970-01-01, 1M is a month."),
+]
+MOMENT_PATTERN = (
+    r"^([0-9]{1,15}"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?)$"
+)
+_MOMENT_FORMS = "Milliseconds since 1970, or ISO 8601 (in UTC unless it says otherwise)."
+Start = Annotated[
+    str,
+    Meta(
+        pattern=MOMENT_PATTERN,
+        description="Only from this moment on. " + _MOMENT_FORMS,
+        examples=["2026-01-31T12:00:00Z"],
+    ),
+]
+End = Annotated[
+    str,
+    Meta(pattern=MOMENT_PATTERN, description="Only before this moment. " + _MOMENT_FORMS, examples=["1769860800000"]),
 ]
 
 T = TypeVar("T")
@@ -86,6 +107,19 @@ def time_text(moment: datetime) -> str:
 def optional_time_text(moment: datetime | None) -> str | None:
     """As `time_text`; None stays None."""
     return None if moment is None else time_text(moment)
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment_of(microseconds: int) -> datetime:
+    """The moment so many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def microseconds_of(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def rate_text(millionths: int) -> str:

@@ -1,20 +1,20 @@
 """What everyone may see of the open orders: depth by price level, and the ticker with its best prices.
 
 Both are one statement, so a depth belongs to exactly the sequence number it comes with. They read the partial index
-`order_open_book` from the best price on and stop at the last level asked for.
+`order_open_book` from the best price on and stop at the last level asked for; the ticker's day is its minutes' candles.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Meta
 
+from marketdata.candles import ticker_start
 from marketdata.queries import MARKET_COLUMNS, MarketFormat, UnknownMarket, market_format, rows_of
-from marketdata.shapes import DecimalText, TimeText, time_text
-
-TICKER_WINDOW = timedelta(hours=24)
+from marketdata.shapes import DecimalText, TimeText, microseconds_of, moment_of, time_text
+from marketdata.store import MERGED_COLUMNS, STORED_SECONDS
 
 Level = Annotated[list[DecimalText], Meta(min_length=2, max_length=2, description="[price, quantity]")]
 
@@ -32,6 +32,7 @@ class Depth:
 class Ticker:
     """A market's last price, best prices now, and what was traded within 24 hours (null: nothing).
 
+    The 24 hours are 1,440 whole minutes, the last of which is the running one; they begin at `since`.
     `change` is last minus open, `change_rate` the same as a fraction of open, cut to six decimals; `volume` is in the
     base asset, `quote_volume` in the quote asset.
     """
@@ -73,17 +74,15 @@ def depth(*, market: str, levels: int) -> Depth:
 
 
 def ticker(*, market: str, now: datetime) -> Ticker:
-    """The ticker of the 24 hours before `now`. Raises UnknownMarket."""
-    since = now - TICKER_WINDOW
+    """The ticker of the 24 hours up to `now`. Raises UnknownMarket."""
+    since = moment_of(ticker_start(microseconds_of(now)))
+    minutes = f"FROM marketdata_candle WHERE market_id = m.id AND seconds = {STORED_SECONDS['1m']}"
     sql = f"""
         SELECT {_price("buy", "DESC")}, {_price("sell", "ASC")},
-            (SELECT price FROM marketdata_trade WHERE market_id = m.id ORDER BY id DESC LIMIT 1),
-            (SELECT price FROM marketdata_trade WHERE id = d.first_id), d.high, d.low, d.volume, d.quote_volume,
-            {MARKET_COLUMNS}
+            (SELECT close {minutes} ORDER BY open_time DESC LIMIT 1), d.open, d.high, d.low,
+            coalesce(d.volume, 0), coalesce(d.quote_volume, 0), {MARKET_COLUMNS}
         FROM {_MARKET} CROSS JOIN LATERAL (
-            SELECT min(id) AS first_id, max(price) AS high, min(price) AS low,
-                coalesce(sum(quantity), 0) AS volume, coalesce(sum(notional), 0) AS quote_volume
-            FROM marketdata_trade WHERE market_id = m.id AND executed_at >= %(since)s
+            SELECT {MERGED_COLUMNS} {minutes} AND open_time >= %(since)s
         ) d WHERE m.symbol = %(market)s
     """  # noqa: S608
     rows = rows_of(sql=sql, arguments={"market": market, "since": since})

@@ -17,6 +17,7 @@ v1 = [
     path("markets/<str:market>", marketdata.api.Market.as_view()),
     path("markets/<str:market>/depth", orders.api.Depth.as_view()),
     path("markets/<str:market>/ticker", orders.api.Ticker.as_view()),
+    path("markets/<str:market>/candles", marketdata.api.Candles.as_view()),
     path("markets/<str:market>/trades", marketdata.api.Trades.as_view()),
     path("announcements", marketdata.api.Announcements.as_view()),
     path("orders", orders.api.Orders.as_view()),

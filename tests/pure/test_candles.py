@@ -85,13 +85,13 @@ def test_borders(interval: str, at: int, begin: int, end: int):
 
 
 @given(at=MOMENTS, count=st.integers(0, 40))
-def test_so_many_intervals_back(at: int, count: int):
+def test_so_many_intervals_on_and_back(at: int, count: int):
     for interval in INTERVALS:
-        end = naive_borders(interval, at)[1]
-        begin = candles.opened_before(interval, end, count)
+        begin = end = naive_borders(interval, at)[0]
         for _ in range(count):
-            begin = candles.close_time(interval, begin)
-        assert begin == end
+            end = naive_borders(interval, end)[1]
+        assert candles.opened_after(interval, begin, count) == end
+        assert candles.opened_after(interval, end, -count) == begin
 
 
 def test_an_interval_is_made_of_whole_stored_ones():
