@@ -52,9 +52,10 @@ class Committed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     events: msgspec.Raw
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Committed).decode
-_decode_private = msgspec.msgpack.Decoder(list[PrivateEvent]).decode
+# JSON, because MessagePack knows no integers beyond 64 bits, and amounts with 18 decimals go beyond.
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Committed).decode
+_decode_private = msgspec.json.Decoder(list[PrivateEvent]).decode
 
 
 def encode(first_sequence: int, received_at: int, events: Iterable[list[AnyEvent]], state: State) -> bytes:

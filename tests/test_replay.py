@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from marketdata.models import Market
-from matching.replay import WIDE, Replayed, replay
+from marketdata.models import Market, Trade
+from matching.replay import Replayed, replay
+from matching.replay_feed import WIDE
+from matching.replay_live import play
 from orders.models import Order
+from risk.models import Account
 from tests.builders import running_exchange
 
 DATA = Path(__file__).parent / "data"
@@ -82,10 +85,40 @@ def test_the_first_steps_of_a_recording_are_as_recorded_too(recording: Path) -> 
     assert 0 < trades.expected < 39
 
 
-def test_with_a_speed_the_steps_come_at_their_recorded_times(recording: Path) -> None:
-    replayed = replay(folder=recording, limit=700, speed=10, progress=lambda done: None)
-    assert replayed.same
-    assert replayed.seconds >= (1777690334199 - 1777690330172) / 1_000 / 10
+def test_with_a_speed_a_recording_is_played_into_a_new_market_and_taken_back_at_the_end(recording: Path) -> None:
+    played = play(folder=recording, market="XBT-USD", limit=700, speed=10, progress=lambda done: None)
+    assert (played.market, played.commands, played.interrupted) == ("XBT-USD", 700, False)
+    assert played.seconds >= (1777690334199 - 1777690330172) / 1_000 / 10
+    assert played.trades == Trade.objects.filter(market__symbol="XBT-USD").count() > 0
+    orders = Order.objects.filter(market__symbol="XBT-USD")
+    assert orders.filter(status="canceled", reason="user_canceled").count() >= played.canceled > 0
+    assert not orders.filter(status="open").exists()
+    accounts = Account.objects.filter(id__in=orders.values("account_id"))
+    names = set(accounts.values_list("user__username", flat=True))
+    assert names == {"replay-buyer", "replay-seller"}
+    again = play(folder=recording, market="XBT-USD", limit=200, speed=1_000, progress=lambda done: None)
+    assert again.commands == 200
+    call_command("prove")
+
+
+def test_an_interrupted_play_takes_its_orders_back(recording: Path) -> None:
+    def interrupt(done: int) -> None:
+        if done > 500:
+            raise KeyboardInterrupt
+
+    with running_exchange():
+        played = play(folder=recording, market="XBT-EUR", speed=1_000, progress=interrupt)
+    assert played.interrupted
+    assert 500 < played.commands < 3_171
+    assert played.canceled > 0
+    assert not Order.objects.filter(market__symbol="XBT-EUR", status="open").exists()
+
+
+def test_the_command_tells_what_it_played(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("replay", str(recording), speed=1_000, market="XBT-GBP", limit=400)
+    assert capsys.readouterr().out.startswith("400 commands and ")
+    with pytest.raises(CommandError, match="named BASE-QUOTE"):
+        call_command("replay", str(recording), speed=1_000, market="XBTGBP")
 
 
 WRONG = {

@@ -27,7 +27,7 @@ PRICED_IN = "USDT"
 ANCHORED = ("BTC", "ETH")
 """The assets that have a walk; markets between these and PRICED_IN are quoted."""
 
-QUOTE_SECONDS = 0.5
+QUOTE_SECONDS = 0.7
 LOOK_SECONDS = 3.0
 LIST_SECONDS = 12.0
 MOVES = 2
@@ -45,9 +45,9 @@ BARGAIN_DOLLARS = 30_000.0
 """An order this much better than fair is taken, at most so much at a time."""
 
 SLIP = 3e-3
-BURST_CHANCE = 0.12
+BURST_CHANCE = 0.1
 BURST_TRADES = 6
-PAUSE_SECONDS = 10.0
+PAUSE_SECONDS = 5.0
 CLOSED = frozenset({"market_halted", "market_cancel_only", "market_post_only", "exchange_halted", "account_frozen"})
 TOP_UPS = {"BTC": "1000", "ETH": "15000", "USDT": "50000000"}
 TOP_UP_SECONDS = 60.0

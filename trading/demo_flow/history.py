@@ -44,10 +44,10 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage(30 * DAY_SECONDS, 1_800, 3),
+    Stage(30 * DAY_SECONDS, 3_600, 4),
     Stage(3 * DAY_SECONDS, 300, 1),
     Stage(DAY_SECONDS, 60, 1),
-    Stage(3_600, 10, 1),
+    Stage(3_600, 15, 1),
 )
 WANDER = 0.5
 """How far the trades of a moment are from its fair price: in standard deviations of the time it stands for."""

@@ -14,7 +14,7 @@ NEAREST = 2.0e-4
 FARTHEST = 1.6e-2
 """Distances of the first and last level from the fair price, as fractions of it."""
 
-NEAREST_DOLLARS = 2_500.0
+NEAREST_DOLLARS = 5_000.0
 DEEPER = 0.22
 """How much more each further level holds, as a fraction of the first."""
 
@@ -25,7 +25,7 @@ TRADE_SPREAD = 1.1
 WHALE_CHANCE = 0.015
 WHALE_TIMES = 15.0
 
-TRADES_PER_SECOND = 0.22
+TRADES_PER_SECOND = 0.25
 """Takers' orders on the busiest market in calm times."""
 
 SHARES = {"BTC-USDT": 1.0, "ETH-USDT": 0.6, "ETH-BTC": 0.25}

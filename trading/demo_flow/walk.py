@@ -19,7 +19,7 @@ RETURN_SECONDS = 4 * DAY_SECONDS
 """How long a walk takes to lose about two thirds of its distance from the anchor."""
 
 MOOD_SECONDS = 2_400.0
-NERVES = (0.6, 0.8, 1.0, 1.0, 1.2, 1.7, 2.3)
+NERVES = (0.6, 0.8, 1.0, 1.0, 1.2, 1.5, 2.0)
 TREND = 0.012
 """How strong a mood's drift is: standard deviations of a second, a second."""
 

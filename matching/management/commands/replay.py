@@ -1,4 +1,7 @@
-"""`manage.py replay DIR`: a recorded order flow through the whole system, compared with what was recorded."""
+"""`manage.py replay DIR`: a recorded order flow through the whole system, compared with what was recorded.
+
+With --speed it is played into a market while people watch, and nothing is compared: they may trade along.
+"""
 
 import sys
 from argparse import ArgumentParser
@@ -9,7 +12,9 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from matching.recording import RecordingError
-from matching.replay import Replayed, ReplayError, replay
+from matching.replay import Replayed, replay
+from matching.replay_feed import ReplayError
+from matching.replay_live import MARKET, Played, play
 
 
 class Command(BaseCommand):
@@ -23,29 +28,43 @@ class Command(BaseCommand):
         parser.add_argument(
             "folder", metavar="DIR", type=Path, help="replay.csv, truth_fills.csv, truth_final_book.csv"
         )
-        parser.add_argument("--market", metavar="NAME", help="an existing market (default: a new scratch market)")
         parser.add_argument(
-            "--speed", type=_positive, metavar="X", help="times real time (default: as fast as possible)"
-        )
+            "--speed", type=_positive, metavar="X",
+            help="play it to those who watch, at X times its own pace (default: as fast as possible, and compare)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--market", metavar="NAME",
+            help=f"an existing market (default: a new scratch market; with --speed {MARKET}, made if it is not there)",
+        )  # fmt: skip
         parser.add_argument("--limit", type=int, metavar="N", help="only the first N steps")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Replay with a progress bar, and print the comparison."""
+        """Replay or play with a progress bar, and print what came of it."""
         with tqdm(unit=" commands", unit_scale=True, desc="Replaying", file=sys.stderr, disable=None) as bar:
+            asked = {name: options[name] for name in ("folder", "limit")}
+            asked["progress"] = lambda done: bar.update(done - bar.n)
             try:
-                replayed = replay(
-                    folder=options["folder"],
-                    market=options["market"],
-                    speed=options["speed"],
-                    limit=options["limit"],
-                    progress=lambda done: bar.update(done - bar.n),
-                )
+                if options["speed"] is not None:
+                    played = play(market=options["market"] or MARKET, speed=options["speed"], **asked)
+                else:
+                    replayed = replay(market=options["market"], **asked)
             except (ReplayError, RecordingError) as error:
                 bar.close()
                 raise CommandError(str(error)) from error
+        if options["speed"] is not None:
+            self.stdout.write(summary(played))
+            return
         self.stdout.write(report(replayed))
         if not replayed.same:
             raise CommandError("The replay is not as recorded.")
+
+
+def summary(played: Played) -> str:
+    """What was played, in a line."""
+    return (
+        f"{'Interrupted: ' if played.interrupted else ''}{played.commands:,} commands and {played.trades:,} trades on "
+        f"{played.market} in {played.seconds:.1f} s; {played.canceled:,} resting orders canceled."
+    )
 
 
 def report(replayed: Replayed) -> str:
