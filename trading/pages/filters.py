@@ -39,8 +39,8 @@ def amount(text: str | None) -> str:
 
 @register.filter
 def signed(text: str) -> str:
-    """As `amount`, with a plus before what comes in."""
-    return amount(text) if text.startswith("-") else f"+{amount(text)}"
+    """As `amount`, with a plus before what comes in and nothing before zero."""
+    return amount(text) if text.startswith("-") or is_zero(text) else f"+{amount(text)}"
 
 
 @register.filter

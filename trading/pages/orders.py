@@ -13,6 +13,7 @@ from matching.engine.messages import OrderStatus, Reason, Side
 from orders import queries
 from orders.queries import FilledOrder
 from trading.pages import listing
+from trading.pages.filters import group
 from trading.pages.for_account import AccountRequest, for_account
 
 SIDES: tuple[str, ...] = get_args(Side)
@@ -84,7 +85,7 @@ def steps(order: FilledOrder) -> list[Step]:
     base, quote = order.market.split("-")
     told = [Step(order.created_at, "Placed", _wish(order, base, quote), "")]
     for fill in order.fills:
-        text = f"{fill.quantity} {base} at {fill.price} {quote}, as {fill.liquidity}"
+        text = f"{group(fill.quantity)} {base} at {group(fill.price)} {quote}, as {fill.liquidity}"
         told.append(
             Step(fill.executed_at, "Filled" if fill is order.fills[-1] and _done(order) else "Part", text, "good")
         )
@@ -92,7 +93,9 @@ def steps(order: FilledOrder) -> list[Step]:
         kind = "bad" if order.status == "rejected" else "warn"
         told.append(Step(order.updated_at, order.status.capitalize(), REASON_TEXTS.get(order.reason or "", ""), kind))
     elif order.status == "open":
-        told.append(Step(order.updated_at, "Open", f"{order.remaining_quantity} {base} rests in the book", "info"))
+        told.append(
+            Step(order.updated_at, "Open", f"{group(order.remaining_quantity)} {base} rests in the book", "info")
+        )
     return told
 
 
@@ -101,8 +104,9 @@ def _done(order: FilledOrder) -> bool:
 
 
 def _wish(order: FilledOrder, base: str, quote: str) -> str:
-    wanted = f"{order.quantity} {base}" if order.quantity is not None else f"for {order.quote_amount} {quote}"
-    return f"{order.side} {wanted}" + (f" at {order.price} {quote}" if order.price else " at the market")
+    wanted = f"for {group(order.quote_amount)} {quote}" if order.quantity is None else f"{group(order.quantity)} {base}"
+    at = f"at {group(order.price)} {quote}" if order.price else "at the market"
+    return f"{order.side.capitalize()} {wanted} {at}"
 
 
 def _orders(request: AccountRequest, tab: str) -> HttpResponse:

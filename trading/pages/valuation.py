@@ -90,8 +90,8 @@ def portfolio(*, account_id: int, now: datetime) -> Portfolio:
                 price=None if price is None else _text(price, _price_decimals(price)),
                 value=None if value is None else _text(value, VALUE_DECIMALS),
                 change_rate=None if price is None or not earlier else _text(price / earlier - 1, RATE_DECIMALS),
-                share=_text(100 * value / total if value and total else Fraction(), 2),
-                offset=_text(100 * offsets[each.asset] / total if total else Fraction(), 2),
+                share=_percent(value or Fraction(), total),
+                offset=_percent(offsets[each.asset], total),
                 market=_market_of(each.asset, unit, described),
             )
         )
@@ -161,6 +161,12 @@ def _market_of(asset: str, unit: str, described: list[MarketDescription]) -> str
 def _price_decimals(price: Fraction) -> int:
     """Two decimals, more for prices below one."""
     return VALUE_DECIMALS if price >= 1 else 8
+
+
+def _percent(part: Fraction, total: Fraction) -> DecimalText:
+    """Rounded, for the bar and its legend."""
+    share = 100 * part / total if total else Fraction()
+    return _text(share + Fraction(1, 200), 2)
 
 
 def _text(value: Fraction, decimals: int) -> DecimalText:
