@@ -6,6 +6,7 @@ import { book, textOf } from "./book.js";
 import { colours, faded } from "./chart-style.js";
 import { atMostEvery } from "./frame.js";
 import { market } from "./market.js";
+import { compact } from "./ticker-bar.js";
 
 const REDRAW_MS = 150;
 const SPOKEN_MS = 10_000;
@@ -234,7 +235,7 @@ class DepthChart extends HTMLElement {
   }
 
   #tell({ sums }) {
-    const sum = (side) => group(textOf(BigInt(sums[side].at(-1)?.total ?? 0), market.quantity_decimals));
+    const sum = (side) => compact(textOf(BigInt(sums[side].at(-1)?.total ?? 0), market.quantity_decimals));
     const range = `\u00b1${+(SPANS[this.#span] * 100).toFixed(2)}\u00a0%`;
     const texts = { range, bid: `${sum("buy")} bid`, ask: `${sum("sell")} ask` };
     for (const [name, text] of Object.entries(texts)) if (this.#parts[name].textContent !== text) this.#parts[name].textContent = text;

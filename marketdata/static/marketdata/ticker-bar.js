@@ -43,6 +43,7 @@ class TickerBar extends HTMLElement {
     this.#cells.last.classList.add("live-data");
     this.#cells.change.classList.add("live-data");
     this.#cells.state.classList.add("badge", "warn");
+    this.#cells.state.hidden = true;
     this.#spoken = document.createElement("p");
     this.#spoken.className = "visually-hidden";
     this.#spoken.setAttribute("aria-live", "polite");
@@ -54,8 +55,8 @@ class TickerBar extends HTMLElement {
     for (const [name, label] of [
       ["high", "24h high"],
       ["low", "24h low"],
-      ["volume", `24h volume, ${market.base}`],
-      ["quote_volume", `24h volume, ${market.quote}`],
+      ["volume", `24h vol, ${market.base}`],
+      ["quote_volume", `24h vol, ${market.quote}`],
     ]) {
       const term = document.createElement("dt");
       term.textContent = label;
