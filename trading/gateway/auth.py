@@ -68,9 +68,9 @@ def authenticate(
 
 
 async def authenticate_in_loop(
-    *, credentials: Credentials, method: str, target: bytes, body: bytes, address: str, scope: str
+    *, credentials: Credentials, method: str, target: bytes, body: bytes, address: str, scope: str | None
 ) -> Principal:
-    """As `authenticate`, without ever blocking the event loop."""
+    """As `authenticate`, without ever blocking the event loop. `scope` None: whatever the key may do."""
     arrived_ms = _now_ms()  # the sender is not to blame if we have to wait for the database
     key = _key_text(credentials)
     entry = CACHE.entry(key)
@@ -109,7 +109,7 @@ def verify(
     target: bytes,
     body: bytes,
     address: str,
-    scope: str,
+    scope: str | None,
     now_ms: int,
 ) -> Principal:
     """Check everything about a signed request; who it is comes out only when nothing is wrong.
@@ -147,7 +147,8 @@ def verify(
         raise ApiError(401, "key_expired", "This API key has expired.")
     if record.networks and not _address_in(address, record.networks):
         raise ApiError(403, "ip_not_allowed", f"This API key may not be used from {address or 'here'}.")
-    require_scope(record.principal, scope)
+    if scope is not None:
+        require_scope(record.principal, scope)
     return record.principal
 
 

@@ -53,7 +53,7 @@ async def identify(*, request: Login, scope: dict[str, Any], address: str) -> Id
         target=TARGET,
         body=b"",
         address=address,
-        scope="read",
+        scope=None,
     )
     return Identity(principal, None)
 
