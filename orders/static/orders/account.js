@@ -20,6 +20,8 @@ export class Account extends EventTarget {
   user = document.body.dataset.user ?? null;
   /** Open orders by id; null until they are known. */
   orders = null;
+  /** False when there are more open orders than these, the newest. */
+  complete = true;
   /** The latest fills, newest first; null until they are known. */
   fills = null;
   /** Balances by asset; null until they are known. */
@@ -71,17 +73,18 @@ export class Account extends EventTarget {
       read("/fills", { limit: 100 }),
       read("/balances"),
     ]);
-    this.#replaceOrders(open.results);
+    this.#replaceOrders(open.results, !open.next);
     this.#takeFills(fills.results.reverse());
     this.#takeBalances(balances);
   }
 
-  #hearOrders({ type, orders }) {
-    if (type === "snapshot") this.#replaceOrders(orders);
+  #hearOrders({ type, orders, complete }) {
+    if (type === "snapshot") this.#replaceOrders(orders, complete);
     else if (type === "update" && orders.filter((order) => this.#learn(order)).length) this.#tell("orders");
   }
 
-  #replaceOrders(open) {
+  #replaceOrders(open, complete) {
+    this.complete = complete;
     const before = this.orders ?? new Map();
     const still = open.filter(({ id }) => !this.#ended.has(id));
     this.orders = new Map(still.map((order) => [order.id, this.#newest(order, before.get(order.id))]));

@@ -69,9 +69,9 @@ function row(fill) {
   const element = make(
     "tr",
     {},
-    cell("Time", "", timeElement(fill.executed_at)),
-    cell("Market", "", fill.market),
-    cell("Side", "", sideElement(fill.side)),
+    cell("Time", "card-time", timeElement(fill.executed_at)),
+    cell("Market", "card-market", fill.market),
+    cell("Side", "card-side", sideElement(fill.side)),
     cell("Price", "number", group(fill.price)),
     cell("Amount", "number", group(fill.quantity)),
     cell("Total", "number", make("span", { title: group(fill.notional) }, priceText(fill.notional, decimals))),

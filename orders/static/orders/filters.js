@@ -13,3 +13,8 @@ export const market = {
   leastNotional: unitsOf(parameters.min_notional),
   mostNotional: unitsOf(parameters.max_notional),
 };
+
+/** The base asset of a market: BASE-QUOTE says it, but this page's market may be named otherwise. */
+export function baseOf(symbol) {
+  return symbol === market.market ? market.base : symbol.split("-")[0];
+}

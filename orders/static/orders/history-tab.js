@@ -77,9 +77,9 @@ function row(order) {
   const element = make(
     "tr",
     {},
-    cell("Time", "", timeElement(order.created_at)),
-    cell("Market", "", order.market),
-    cell("Side", "", sideElement(order.side)),
+    cell("Time", "card-time", timeElement(order.created_at)),
+    cell("Market", "card-market", order.market),
+    cell("Side", "card-side", sideElement(order.side)),
     cell("Type", "", typeText(order)),
     cell("Price", "number", order.price ? group(order.price) : NOTHING),
     cell("Average", "number", order.average_price ? group(trimmedTo(order.average_price, order.price)) : NOTHING),

@@ -2,8 +2,10 @@
 // one toast, and the longer it goes on the rarer they are.
 
 import { compareDecimals, group, price as priceText, trimmed } from "../trading/format.js";
+import { feed } from "../marketdata/feed.js";
 import { account } from "./account.js";
 import { dividedBy, textOf, times, unitsOf } from "./amounts.js";
+import { baseOf } from "./filters.js";
 import { reasonText } from "./reasons.js";
 
 const FIRST_MS = 250;
@@ -41,7 +43,7 @@ class Gathered {
 
 const fillNews = new Gathered((fills) => {
   const { market, side } = fills[0];
-  const [base] = market.split("-");
+  const base = baseOf(market);
   const quantity = fills.reduce((sum, fill) => sum + unitsOf(fill.quantity), 0n);
   const notional = fills.reduce((sum, fill) => sum + times(unitsOf(fill.price), unitsOf(fill.quantity)), 0n);
   const same = fills.every((fill) => compareDecimals(fill.price, fills[0].price) === 0);
@@ -60,7 +62,7 @@ function feeText({ market, fee, fee_asset: asset, liquidity }) {
 const endNews = new Gathered((orders) => {
   const [{ side, market, reason, quantity, price }] = orders;
   if (orders.length > 1) return toast("warning", `${orders.length} orders were canceled`, reasonText(reason));
-  const [base] = market.split("-");
+  const base = baseOf(market);
   const what = quantity ? `${group(trimmed(quantity))} ${base}` : base;
   const title = `${side === "buy" ? "Buy" : "Sell"} ${what}${price ? ` at ${group(price)}` : ""} was canceled`;
   toast("warning", title, reasonText(reason));
@@ -75,4 +77,7 @@ account.addEventListener("order", ({ detail: { order } }) => {
 });
 account.addEventListener("notifications", ({ detail }) => {
   for (const { text } of detail) toast("info", text);
+});
+feed.addEventListener("refused", ({ detail }) => {
+  if (account.user) toast("error", "The account's stream has ended", detail.message);
 });

@@ -32,9 +32,9 @@ export class OpenOrderRow {
     this.element = make(
       "tr",
       { class: "open-order", "data-order": order.id },
-      cell("Time", "", timeElement(order.created_at)),
-      cell("Market", "", order.market),
-      cell("Side", "", sideElement(order.side)),
+      cell("Time", "card-time", timeElement(order.created_at)),
+      cell("Market", "card-market", order.market),
+      cell("Side", "card-side", sideElement(order.side)),
       cell("Type", "", typeText(order)),
       this.#cells.price,
       this.#cells.quantity,

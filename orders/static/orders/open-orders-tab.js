@@ -53,7 +53,8 @@ export class OpenOrdersTab extends Tab {
   }
 
   #heard() {
-    this.counted(this.#orders().length);
+    const count = this.#orders().length;
+    this.counted(account.complete ? count : `${count}+`);
     this.#offerCancelAll();
     this.changed();
   }

@@ -6,14 +6,14 @@ import { group, trimmed } from "../trading/format.js";
 import { account } from "./account.js";
 import { unitsOf } from "./amounts.js";
 import { confirmed } from "./confirm-dialog.js";
-import { market } from "./filters.js";
+import { baseOf, market } from "./filters.js";
 import { toast } from "./news.js";
 import { amend, cancel, cancelAll } from "./order-entry.js";
 import { warning } from "./risk.js";
 
 /** "Buy 0.015 BTC at 43,000.00". */
 export function orderText({ side, price, market: symbol, remaining_quantity: quantity }) {
-  return `${side === "buy" ? "Buy" : "Sell"} ${group(trimmed(quantity))} ${symbol.split("-")[0]} at ${group(price)}`;
+  return `${side === "buy" ? "Buy" : "Sell"} ${group(trimmed(quantity))} ${baseOf(symbol)} at ${group(price)}`;
 }
 
 /** Amend an order; false if the person thought better of it. Rejects with an OrderError. */
@@ -46,7 +46,8 @@ export async function cancelOrder(order) {
 export async function cancelAllOrders(symbol) {
   const orders = [...account.orders.values()].filter((order) => symbol === null || order.market === symbol);
   if (!orders.length) return;
-  const count = orders.length === 1 ? "1 order" : `${orders.length} orders`;
+  const all = account.complete ? orders.length : "all";
+  const count = all === 1 ? "1 order" : `${all} orders`;
   const agreed = await confirmed({
     title: `Cancel ${count}?`,
     lines: [`All open orders on ${symbol ?? "every market"} are taken out of the book. What is filled stays filled.`],

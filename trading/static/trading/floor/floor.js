@@ -8,6 +8,9 @@ import "../../marketdata/order-book.js";
 import "../../marketdata/trade-tape.js";
 import "../../marketdata/price-chart.js";
 import "../../marketdata/depth-chart.js";
+import "../../orders/order-ticket.js";
+import "../../orders/orders-panel.js";
+import "../../orders/shortcuts.js";
 
 const floor = document.querySelector(".trading-floor");
 const ticketPanel = document.getElementById("ticket-panel");
