@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from html import unescape
+from typing import Any
 
 import pytest
 from django.contrib.staticfiles import finders
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.utils import timezone
 from django_ratelimit.exceptions import Ratelimited
@@ -62,7 +62,7 @@ def page(client: Client, path: str, status: int = 200) -> str:
     return words(response)
 
 
-def words(response: HttpResponse) -> str:
+def words(response: Any) -> str:
     text = re.sub(r"<[^>]+>", " ", response.content.decode().partition("<main")[2])
     return re.sub(r"\s+", " ", unescape(text))
 
@@ -300,9 +300,20 @@ def test_an_order_tells_its_story_to_its_owner_only(scene: Scene):
     story = page(browser("bob"), f"/orders/{filled}").partition("What happened")[2]
     assert re.search(r"Placed Buy 0\.2000 BTC at 100\.00 USDT .* Filled 0\.2000 BTC at 100\.00 USDT, as taker", story)
     assert "The available balance does not cover the order" in page(browser("bob"), f"/orders/{rejected}")
-    assert "Part 0.2000 BTC" in page(browser("alice"), f"/orders/{scene.alice_orders[0]}")
+    assert "Partly filled 0.2000 BTC at 100.00 USDT, as maker" in page(
+        browser("alice"), f"/orders/{scene.alice_orders[0]}"
+    )
     page(browser("alice"), f"/orders/{filled}", 404)
     page(browser("bob"), "/orders/99999999999999999999", 404)
+
+
+def test_trades_of_one_moment_are_one_step(scene: Scene):
+    taker = scene.exchange.open_account("henry", {scene.usdt: 1_000 * 10**6})
+    tick, lot = 10**6, 10**8
+    order = scene.exchange.place(taker, scene.market, "buy", price=101 * tick, quantity=lot).sequence
+    story = page(browser("henry"), f"/orders/{order}").partition("What happened")[2]
+    assert "Filled 1.0000 BTC in 3 trades from 100.00 to 101.00 USDT, as taker" in story
+    assert story.count("illed") == 1
 
 
 # ---------------------------------------------------------------------------------------------- status

@@ -72,12 +72,12 @@ def is_zero(text: str) -> bool:
 @register.filter
 def moment(iso: str) -> SafeString:
     """An ISO 8601 time as an element that times.js shows in the visitor's zone; UTC without it."""
-    return _time(iso, "%-d %b, %H:%M", "")
+    return _time(iso, "%-d %b, %H:%M:%S", "")
 
 
 @register.filter
 def full_moment(iso: str) -> SafeString:
-    """As `moment`, to the second and with the zone."""
+    """As `moment`, with the year and the zone."""
     return _time(iso, "%-d %b %Y, %H:%M:%S UTC", "full")
 
 

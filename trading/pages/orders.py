@@ -1,6 +1,5 @@
-"""An account's orders and fills with filters, and one order's story."""
+"""An account's orders and fills with filters, and one order."""
 
-from dataclasses import dataclass
 from typing import Any, get_args
 
 from django.http import Http404, HttpResponse
@@ -8,27 +7,15 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from marketdata.queries import markets
-from marketdata.shapes import ID_MAX, Page, TimeText
-from matching.engine.messages import OrderStatus, Reason, Side
+from marketdata.shapes import ID_MAX, Page
+from matching.engine.messages import OrderStatus, Side
 from orders import queries
-from orders.queries import FilledOrder
 from trading.pages import listing
-from trading.pages.filters import group
 from trading.pages.for_account import AccountRequest, for_account
+from trading.pages.story import steps
 
 SIDES: tuple[str, ...] = get_args(Side)
 STATUSES: tuple[str, ...] = tuple(status for status in get_args(OrderStatus) if status != "pending")
-REASON_TEXTS = {reason.value: reason.text for reason in Reason}
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something that happened to an order."""
-
-    at: TimeText
-    title: str
-    text: str
-    kind: str
 
 
 @require_safe
@@ -78,35 +65,6 @@ def order(request: AccountRequest, order_id: int) -> HttpResponse:
     except queries.UnknownOrder:
         raise Http404 from None
     return render(request, "orders/order.html", {"section": "orders", "order": found, "steps": steps(found)})
-
-
-def steps(order: FilledOrder) -> list[Step]:
-    """The order's life, oldest first: placed, each fill, and how it ended if it has."""
-    base, quote = order.market.split("-")
-    told = [Step(order.created_at, "Placed", _wish(order, base, quote), "")]
-    for fill in order.fills:
-        text = f"{group(fill.quantity)} {base} at {group(fill.price)} {quote}, as {fill.liquidity}"
-        told.append(
-            Step(fill.executed_at, "Filled" if fill is order.fills[-1] and _done(order) else "Part", text, "good")
-        )
-    if order.status not in ("open", "filled", "pending"):
-        kind = "bad" if order.status == "rejected" else "warn"
-        told.append(Step(order.updated_at, order.status.capitalize(), REASON_TEXTS.get(order.reason or "", ""), kind))
-    elif order.status == "open":
-        told.append(
-            Step(order.updated_at, "Open", f"{group(order.remaining_quantity)} {base} rests in the book", "info")
-        )
-    return told
-
-
-def _done(order: FilledOrder) -> bool:
-    return order.status == "filled"
-
-
-def _wish(order: FilledOrder, base: str, quote: str) -> str:
-    wanted = f"for {group(order.quote_amount)} {quote}" if order.quantity is None else f"{group(order.quantity)} {base}"
-    at = f"at {group(order.price)} {quote}" if order.price else "at the market"
-    return f"{order.side.capitalize()} {wanted} {at}"
 
 
 def _orders(request: AccountRequest, tab: str) -> HttpResponse:

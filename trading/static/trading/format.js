@@ -121,11 +121,17 @@ export function dateTime(iso) {
   return whole.format(new Date(iso));
 }
 
-const short = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const shortWithYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const thisYear = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+const otherYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-/** The local date and minute, or the date with its year when that is not this one: "23 Nov, 14:05". */
+/** The local date and time, or the date with its year when that is not this one: "23 Nov, 14:05:09". */
 export function shortDate(iso) {
   const at = new Date(iso);
-  return (at.getFullYear() === new Date().getFullYear() ? short : shortWithYear).format(at);
+  return (at.getFullYear() === new Date().getFullYear() ? thisYear : otherYear).format(at);
 }
