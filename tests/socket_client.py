@@ -14,7 +14,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -24,12 +24,14 @@ from websockets.sync.client import connect as connect_and_wait
 
 from docs.clients import book
 from tests.gateway_client import Signer
+from tests.harness import ServerProcess, new_data_dir, remove_data_dir
 from tests.node import node_path
 from trading import environment
 
 PATH = "/api/v1/ws"
 ANSWER_SECONDS_MAX = 10
 ASK_AGAIN_SECONDS = 1
+START_SECONDS_MAX = 120
 CLIENTS = ("python", "javascript")
 
 DRIVER = """
@@ -56,12 +58,27 @@ def socket_url(base_url: str) -> str:
     return base_url.replace("http", "ws", 1) + PATH
 
 
+@contextlib.contextmanager
+def calm_server(**env: str) -> Iterator[ServerProcess]:
+    """A server on which nothing happens by itself and nothing is limited, unless `env` says otherwise."""
+    data_dir = new_data_dir()
+    server = ServerProcess(data_dir=data_dir, env={"DEMO_FLOW": "0", "RATE_LIMITS": "off"} | env)
+    try:
+        server.start()
+        server.wait_ready(START_SECONDS_MAX)
+        yield server
+    finally:
+        server.close()
+        remove_data_dir(data_dir)
+
+
 class Socket:
     """One connection. What comes before it is asked for is kept, so that a test reads things in its own order."""
 
     def __init__(self, base_url: str, **options: Any) -> None:
         options = {"compression": None, "max_size": None, "proxy": None} | options
-        self.connection = connect_and_wait(socket_url(base_url), **options)
+        self._open = contextlib.ExitStack()
+        self.connection = self._open.enter_context(connect_and_wait(socket_url(base_url), **options))
         self._waiting: list[Message] = []
         self._asked = 0
 
@@ -106,7 +123,7 @@ class Socket:
 
     def close(self) -> None:
         """Close the connection; twice is no harm."""
-        self.connection.close()
+        self._open.close()
 
     def __enter__(self) -> "Socket":
         return self
