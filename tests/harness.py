@@ -56,11 +56,11 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
             )
 
-    def wait_alive(self, timeout: float = 30) -> None:
+    def wait_alive(self, timeout: float = 90) -> None:
         """Wait until `/healthz` answers 200; AssertionError with the log when it ends or takes over `timeout` s."""
         self._wait_for_200("/healthz", timeout)
 
-    def wait_ready(self, timeout: float = 30) -> None:
+    def wait_ready(self, timeout: float = 90) -> None:
         """Wait until `/readyz` answers 200; AssertionError with the log when it ends or takes over `timeout` s."""
         self._wait_for_200("/readyz", timeout)
 
