@@ -54,6 +54,7 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):
     """Names with a hash of the content, which browsers keep for ever; `import` in modules follows the new names."""
 
     support_js_module_import_aggregation = True
+    max_post_process_passes = 50  # one for each step of the longest chain of modules that import modules
 
 
 def collect_if_changed() -> None:
