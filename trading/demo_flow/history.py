@@ -30,6 +30,7 @@ from trading.demo_flow.walk import DAY_SECONDS, VOLATILITY, Walk
 from trading.models import ApiKey
 
 SEED = 3
+HISTORY_DAYS = 30
 SECOND = 1_000_000
 READY_SECONDS_MAX = 60.0
 LOOK_SECONDS = 0.01
@@ -44,7 +45,7 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage(30 * DAY_SECONDS, 3_600, 4),
+    Stage(HISTORY_DAYS * DAY_SECONDS, 3_600, 4),
     Stage(3 * DAY_SECONDS, 300, 1),
     Stage(DAY_SECONDS, 60, 1),
     Stage(3_600, 15, 1),
