@@ -19,7 +19,11 @@ POLICY = {
 }
 KINDS = {
     "home page": ("/", 200),
-    "admin": ("/admin/login/", 200),
+    "trading floor": ("/trade/BTC-USDT", 200),
+    "sign-in": ("/login", 200),
+    "offline page": ("/offline", 200),
+    "service worker": ("/sw.js", 200),
+    "manifest": ("/manifest.webmanifest", 200),
     "redirect": ("/admin/", 302),
     "documentation": ("/api/docs/", 200),
     "script of the documentation": ("/api/docs/?script=", 200),
@@ -45,7 +49,7 @@ def test_every_answer_bears_the_whole_policy(server: ServerProcess, kind: str) -
     assert "camera=()" in answer.headers["Permissions-Policy"].split(", ")
 
 
-@pytest.mark.parametrize("path", ["/", "/admin/login/", "/api/docs/"])
+@pytest.mark.parametrize("path", ["/", "/trade/BTC-USDT", "/login", "/status", "/offline", "/api/docs/"])
 def test_no_page_relies_on_what_the_policy_forbids(server: ServerProcess, path: str) -> None:
     html = server.get(path).text
     assert "<style" not in html

@@ -72,3 +72,14 @@ def test_a_script_that_throws_and_a_request_that_fails_are_complaints(
     assert any("thrown on purpose" in text for text in complaints.found)
     assert any("404" in text for text in complaints.found)
     complaints.allow("thrown on purpose|404")
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/trading/user/"])
+def test_the_operators_desk_needs_no_exception_to_the_policy(open_page: PageFactory, path: str) -> None:
+    page = open_page()
+    page.goto(f"/login?next={path}")
+    page.get_by_label("Username").fill("admin")
+    page.locator("input[type=password]").fill("admin-demo")
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"**{path}")
+    page.locator("#site-name").wait_for()
