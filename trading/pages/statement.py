@@ -2,7 +2,7 @@
 
 import msgspec
 
-from marketdata.queries import floor_of, rows_of
+from marketdata.paging import floor_of, rows_of
 from marketdata.shapes import Page, amount_text, page_of, time_text
 from risk.queries import Entry, EntryType
 from trading.pages.moments import Between

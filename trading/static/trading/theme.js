@@ -52,4 +52,8 @@ document.addEventListener("click", (event) => {
   else if (button) choosePalette(button.dataset.paletteChoice);
 });
 systemIsLight.addEventListener("change", changed);
+
+// A page from the offline store was made for nobody.
+const chosen = /(?:^|; )theme=(dark|light)(?:;|$)/.exec(document.cookie);
+if (chosen) root.dataset.theme = chosen[1];
 mark();
