@@ -4,6 +4,7 @@ import time
 from typing import Annotated
 
 import msgspec
+from django.http import StreamingHttpResponse
 from msgspec import Meta
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -11,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from marketdata import candle_queries, queries
-from marketdata.rest import documented, market_in_path, period, query
+from marketdata.rest import PagedSelection, Selection, asked_page, documented, export, market_in_path, period, query
 from marketdata.shapes import LIMIT_DEFAULT, Cursor, End, Interval, Limit, Page, Start, cursor_id
 
 CANDLES_MAX = 1_000
@@ -84,13 +85,32 @@ class Trades(PublicView):
         summary="A market's trades",
         returns=Page[queries.PublicTrade],
         path=[market_in_path()],
-        parameters=PageParameters,
+        parameters=PagedSelection,
         public=True,
     )
     def get(self, request: Request, market: str) -> Response:
-        """Trades, newest first."""
-        page = query(request, PageParameters)
-        return Response(queries.trades(market=market, limit=page.limit, before=cursor_id(page.cursor)))
+        """Trades, newest first or oldest first."""
+        return Response(queries.trades(market=market, **asked_page(query(request, PagedSelection))))
+
+
+class TradesExport(PublicView):
+    """The tape as a file."""
+
+    @documented(
+        tag="public",
+        operation="export_trades",
+        summary="A market's trades as CSV",
+        returns=str,
+        media_type="text/csv",
+        path=[market_in_path()],
+        parameters=Selection,
+        public=True,
+    )
+    def get(self, request: Request, market: str) -> StreamingHttpResponse:
+        """All trades, streamed; the columns are the fields of the list."""
+        asked = query(request, Selection)
+        filename = f"{market}-trades.csv"
+        return export(filename=filename, asked=asked, columns=queries.PublicTrade, query=queries.trades, market=market)
 
 
 class CandleParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

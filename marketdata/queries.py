@@ -7,13 +7,11 @@ orders and trades are nowhere in them.
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
-
-from django.db import connection
 
 from marketdata.candles import SOURCES, STORED, Candle, open_time, ticker_start
 from marketdata.models import Asset as AssetRow
 from marketdata.models import Market
+from marketdata.paging import PageAsked, Paging, rows_of
 from marketdata.scale import decimals_of, units_from_numeric
 from marketdata.shapes import (
     DecimalText,
@@ -22,7 +20,6 @@ from marketdata.shapes import (
     amount_text,
     optional_amount_text,
     optional_time_text,
-    page_of,
     rate_text,
     time_text,
 )
@@ -39,9 +36,6 @@ from matching.engine.messages import MarketState, Side
 
 MARKET_COLUMNS = "m.symbol, b.symbol, q.symbol, b.scale, q.scale, m.tick_size, m.lot_size"
 """What `market_format` takes, of the tables joined by MARKET_JOIN."""
-
-SCAN_MAX = 10_000
-"""Rows that one page looks at, at most, for those that fit its filters."""
 
 
 class UnknownMarket(LookupError):
@@ -103,24 +97,6 @@ def market_join(*, of: str) -> str:
         f"JOIN marketdata_market m ON m.id = {of}.market_id "
         "JOIN marketdata_asset b ON b.id = m.base_id JOIN marketdata_asset q ON q.id = m.quote_id"
     )
-
-
-def rows_of(*, sql: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """All rows of one SELECT with named placeholders."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments)
-        return list(cursor.fetchall())
-
-
-def floor_of(*, ids: list[str], arguments: dict[str, Any]) -> int | None:
-    """How far down one page may look for rows that fit its filters: the id after SCAN_MAX others, if any.
-
-    `ids`: SELECTs of the ids to look at, on an index each. So a page costs the same however long the history is.
-    """
-    parts = " UNION ALL ".join(f"({select} ORDER BY id DESC LIMIT {SCAN_MAX} + 1)" for select in ids)
-    sql = f"SELECT id FROM ({parts}) seen ORDER BY id DESC OFFSET {SCAN_MAX} LIMIT 1"  # noqa: S608
-    found = rows_of(sql=sql, arguments=arguments)
-    return found[0][0] if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,17 +198,26 @@ def require_asset(*, symbol: str) -> None:
         raise UnknownAsset(symbol)
 
 
-def trades(*, market: str, limit: int, before: int | None = None) -> Page[PublicTrade]:
-    """A market's trades, newest first, those with an id below `before`. Raises UnknownMarket."""
+def trades(
+    *,
+    market: str,
+    limit: int,
+    before: int | None = None,
+    after: int | None = None,
+    start: int | None = None,
+    end: int | None = None,
+) -> Page[PublicTrade]:
+    """A market's trades; the page is as in PageAsked. Raises UnknownMarket."""
+    asked = PageAsked(limit=limit, before=before, after=after, start=start, end=end)
+    paging = Paging[PublicTrade](table="marketdata_trade", time="executed_at", asked=asked)
+    conditions = ["market_id = (SELECT id FROM marketdata_market WHERE symbol = %(market)s)", *paging.conditions]
     sql = f"""
         SELECT t.id, t.price, t.quantity, t.taker_side, t.executed_at, {MARKET_COLUMNS}
         FROM (
-            SELECT * FROM marketdata_trade
-            WHERE market_id = (SELECT id FROM marketdata_market WHERE symbol = %(market)s) {_BEFORE if before else ""}
-            ORDER BY id DESC LIMIT %(limit)s + 1
-        ) t {market_join(of="t")} ORDER BY t.id DESC
+            SELECT * FROM marketdata_trade WHERE {" AND ".join(conditions)} {paging.order} LIMIT %(limit)s + 1
+        ) t {market_join(of="t")} {paging.order_of("t")}
     """  # noqa: S608
-    rows = rows_of(sql=sql, arguments={"market": market, "limit": limit, "before": before})
+    rows = rows_of(sql=sql, arguments=paging.arguments | {"market": market})
     if not rows:
         require_market(symbol=market)
     found = []
@@ -247,7 +232,7 @@ def trades(*, market: str, limit: int, before: int | None = None) -> Page[Public
                 executed_at=time_text(executed_at),
             )
         )
-    return page_of(rows=found, ids=[trade.id for trade in found], limit=limit)
+    return paging.page(rows=found, ids=[trade.id for trade in found])
 
 
 def read_candles(
@@ -309,25 +294,22 @@ def day_candles(*, market_id: int, now: int) -> tuple[int, list[Candle], int | N
 
 def announcements(*, limit: int, before: int | None = None) -> Page[PublicAnnouncement]:
     """Announcements, newest first, those with an id below `before`."""
+    asked = PageAsked(limit=limit, before=before)
+    paging = Paging[PublicAnnouncement](table="notifications_announcement", time="announced_at", asked=asked)
     sql = f"""
         SELECT a.id, a.sequence, m.symbol, a.announcement_type, a.text, a.announced_at
         FROM (
-            SELECT * FROM notifications_announcement WHERE true {_BEFORE if before else ""}
-            ORDER BY id DESC LIMIT %(limit)s + 1
-        ) a LEFT JOIN marketdata_market m ON m.id = a.market_id ORDER BY a.id DESC
+            SELECT * FROM notifications_announcement WHERE {" AND ".join(paging.conditions)}
+            {paging.order} LIMIT %(limit)s + 1
+        ) a LEFT JOIN marketdata_market m ON m.id = a.market_id {paging.order_of("a")}
     """  # noqa: S608
     found = [
         PublicAnnouncement(
             id=id_, sequence=sequence, market=symbol, type=kind, text=text, announced_at=time_text(announced_at)
         )
-        for id_, sequence, symbol, kind, text, announced_at in rows_of(
-            sql=sql, arguments={"limit": limit, "before": before}
-        )
+        for id_, sequence, symbol, kind, text, announced_at in rows_of(sql=sql, arguments=paging.arguments)
     ]
-    return page_of(rows=found, ids=[row.id for row in found], limit=limit)
-
-
-_BEFORE = "AND id < %(before)s"
+    return paging.page(rows=found, ids=[row.id for row in found])
 
 
 def _described(market: Market) -> MarketDescription:

@@ -5,18 +5,21 @@ the API, checked when it comes in and rendered into the OpenAPI document by trad
 """
 
 import re
+import time
 import typing
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
+from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from marketdata.shapes import ID_MAX, microseconds_of
+from marketdata.exports import PAGE_ROWS, csv_response
+from marketdata.shapes import ID_MAX, LIMIT_DEFAULT, Cursor, End, Limit, Order, Page, Start, cursor_id, microseconds_of
 
 T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., Any])
@@ -103,6 +106,52 @@ def body(request: Request, fields: type[T]) -> T:
         ) from None
 
 
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which time of a history, and what of it comes first."""
+
+    start: Start | None = None
+    end: End | None = None
+    order: Order = "newest"
+
+
+class PagedSelection(Selection, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which page of a history."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+def asked_page(asked: PagedSelection) -> dict[str, Any]:
+    """The page's arguments for a query: limit, before or after, start, end. Raises ApiError 422."""
+    return _page_arguments(
+        asked, limit=asked.limit, cursor=cursor_id(asked.cursor), period=period(asked.start, asked.end)
+    )
+
+
+def export(
+    *, filename: str, asked: Selection, columns: type, query: Callable[..., Page[Any]], **filters: Any
+) -> StreamingHttpResponse:
+    """All pages of a query (with its `filters`) as a CSV file. Raises ApiError 422, and what the query raises.
+
+    Oldest first it ends with what was there when it began.
+    """
+    start, end = period(asked.start, asked.end)
+    if asked.order == "oldest" and end is None:
+        end = time.time_ns() // 1_000
+
+    def read(cursor: int | None) -> Page[Any]:
+        return query(**filters, **_page_arguments(asked, limit=PAGE_ROWS, cursor=cursor, period=(start, end)))
+
+    return csv_response(filename=filename, columns=columns, read=read)
+
+
+def _page_arguments(
+    asked: Selection, *, limit: int, cursor: int | None, period: tuple[int | None, int | None]
+) -> dict[str, Any]:
+    place = {"after": cursor or 0} if asked.order == "oldest" else {"before": cursor}
+    return {"limit": limit, "start": period[0], "end": period[1], **place}
+
+
 def period(start: str | None, end: str | None) -> tuple[int | None, int | None]:
     """The parameters `start` and `end` in microseconds since 1970. Raises ApiError 422: no moment, or end first."""
     begin, until = _moment(start, "start"), _moment(end, "end")
@@ -155,15 +204,15 @@ def documented(
     takes: type | None = None,
     refuses: Iterable[int] = (),
     public: bool = False,
+    media_type: str = "application/json",
 ) -> Callable[[View], View]:
     """Describe a view's method in the OpenAPI document. `refuses`: the statuses that only some endpoints answer."""
     always = (400, 422, 429, 503) if public else (400, 401, 403, 404, 422, 429, 503)
     named = [*path]
     errors = sorted({*always, *refuses, *((404,) if named else ())})
     described = [*named, *_parameters(parameters)]
-    answers: dict[int, OpenApiResponse] = {
-        status_code: OpenApiResponse(schema_of(returns) if returns else None, description="Success.")
-    }
+    success = OpenApiResponse(schema_of(returns) if returns else None, description="Success.")
+    answers: dict[Any, OpenApiResponse] = {(status_code, media_type) if returns else status_code: success}
     answers |= {error: OpenApiResponse(schema_of(ErrorResponse), description=ERROR_MEANINGS[error]) for error in errors}
     return extend_schema(
         operation_id=operation,

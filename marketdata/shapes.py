@@ -34,6 +34,10 @@ Cursor = Annotated[
     str,
     Meta(pattern=r"^[1-9][0-9]{0,18}$", description="Where to go on: `next` of the page before.", examples=["10000"]),
 ]
+Order = Annotated[
+    Literal["newest", "oldest"],
+    Meta(description="What comes first. A cursor goes on in the same order, `oldest` beyond the latest one known."),
+]
 AssetSymbol = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,16}$", description="An asset.", examples=["BTC"])]
 MarketSymbol = Annotated[
     str, Meta(pattern=r"^[A-Z0-9]{1,16}-[A-Z0-9]{1,16}$", description="A market.", examples=["BTC-USDT"])
@@ -65,7 +69,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some results, newest first, and the cursor of those after them (null: there are no more).
+    """Some results in the order asked for, and the cursor of those after them (null: there are no more).
 
     With a filter that little fits, a page can have fewer results than asked for, even none, and still a next one.
     """

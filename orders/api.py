@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import msgspec
+from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter
 from msgspec import Meta
@@ -11,8 +12,18 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from marketdata.api import PublicView
-from marketdata.rest import account_of, documented, id_in_path, market_in_path, query
-from marketdata.shapes import ID_MAX, LIMIT_DEFAULT, Cursor, Id, Limit, MarketSymbol, Page, cursor_id
+from marketdata.rest import (
+    PagedSelection,
+    Selection,
+    account_of,
+    asked_page,
+    documented,
+    export,
+    id_in_path,
+    market_in_path,
+    query,
+)
+from marketdata.shapes import ID_MAX, Id, MarketSymbol, Page
 from matching.engine.messages import OrderStatus, Side
 from orders import book_queries, queries
 
@@ -20,23 +31,34 @@ Levels = Annotated[int, Meta(ge=1, le=1_000, description="Price levels of each s
 LEVELS_DEFAULT = 100
 
 
-class OrderParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which orders."""
+class OrderParameters(PagedSelection, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which orders; `start` and `end` are of when they were placed."""
 
     status: OrderStatus | None = None
     market: MarketSymbol | None = None
     side: Side | None = None
-    limit: Limit = LIMIT_DEFAULT
-    cursor: Cursor | None = None
 
 
-class FillParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OrderExportParameters(Selection, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which orders; `start` and `end` are of when they were placed."""
+
+    status: OrderStatus | None = None
+    market: MarketSymbol | None = None
+    side: Side | None = None
+
+
+class FillParameters(PagedSelection, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which fills."""
 
     market: MarketSymbol | None = None
     order_id: Id | None = None
-    limit: Limit = LIMIT_DEFAULT
-    cursor: Cursor | None = None
+
+
+class FillExportParameters(Selection, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which fills."""
+
+    market: MarketSymbol | None = None
+    order_id: Id | None = None
 
 
 class DepthParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,17 +98,42 @@ class Orders(BesideOrderEntry):
         parameters=OrderParameters,
     )
     def get(self, request: Request) -> Response:
-        """Orders, newest first, without their fills."""
+        """Orders, newest first or oldest first, without their fills."""
         asked = query(request, OrderParameters)
         return Response(
             queries.orders(
                 account_id=account_of(request),
-                limit=asked.limit,
-                before=cursor_id(asked.cursor),
                 market=asked.market,
                 side=asked.side,
                 status=asked.status,
+                **asked_page(asked),
             )
+        )
+
+
+class OrdersExport(BesideOrderEntry):
+    """The account's orders as a file."""
+
+    @documented(
+        tag="orders",
+        operation="export_orders",
+        summary="My orders as CSV",
+        returns=str,
+        media_type="text/csv",
+        parameters=OrderExportParameters,
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """All orders, streamed, each as it stands when it is read; the columns are the fields of the list."""
+        asked = query(request, OrderExportParameters)
+        return export(
+            filename="orders.csv",
+            asked=asked,
+            columns=queries.ListedOrder,
+            query=queries.orders,
+            account_id=account_of(request),
+            market=asked.market,
+            side=asked.side,
+            status=asked.status,
         )
 
 
@@ -137,16 +184,37 @@ class Fills(APIView):
         tag="orders", operation="list_fills", summary="My fills", returns=Page[queries.Fill], parameters=FillParameters
     )
     def get(self, request: Request) -> Response:
-        """Fills, newest first."""
+        """Fills, newest first or oldest first."""
         asked = query(request, FillParameters)
         return Response(
             queries.fills(
-                account_id=account_of(request),
-                limit=asked.limit,
-                before=cursor_id(asked.cursor),
-                market=asked.market,
-                order_id=asked.order_id,
+                account_id=account_of(request), market=asked.market, order_id=asked.order_id, **asked_page(asked)
             )
+        )
+
+
+class FillsExport(APIView):
+    """The account's halves of trades as a file."""
+
+    @documented(
+        tag="orders",
+        operation="export_fills",
+        summary="My fills as CSV",
+        returns=str,
+        media_type="text/csv",
+        parameters=FillExportParameters,
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """All fills, streamed; the columns are the fields of the list."""
+        asked = query(request, FillExportParameters)
+        return export(
+            filename="fills.csv",
+            asked=asked,
+            columns=queries.Fill,
+            query=queries.fills,
+            account_id=account_of(request),
+            market=asked.market,
+            order_id=asked.order_id,
         )
 
 

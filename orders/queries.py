@@ -1,4 +1,4 @@
-"""An account's orders and fills, newest first, read in one SQL statement each.
+"""An account's orders and fills, read in one SQL statement each.
 
 Every function takes the account it is asked for: what belongs to another account is not found. The statements limit
 first, on an index, and join afterwards, and with filters they look at SCAN_MAX rows at most (one statement more), so a
@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from marketdata.paging import PageAsked, Paging, rows_of
 from marketdata.queries import (
     MARKET_COLUMNS,
     MarketFormat,
-    floor_of,
     market_format,
     market_join,
     require_market,
-    rows_of,
 )
 from marketdata.scale import units_from_numeric
-from marketdata.shapes import ID_MAX, DecimalText, Page, TimeText, page_of, time_text
+from marketdata.shapes import DecimalText, Page, TimeText, time_text
 from matching.engine.messages import OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
 from orders.average import average_price_text
 
@@ -101,40 +100,36 @@ def orders(
     account_id: int,
     limit: int,
     before: int | None = None,
+    after: int | None = None,
+    start: int | None = None,
+    end: int | None = None,
     market: str | None = None,
     side: Side | None = None,
     status: OrderStatus | None = None,
 ) -> Page[ListedOrder]:
-    """The account's orders, newest first, those with an id below `before`. Raises UnknownMarket."""
-    arguments = {
-        "account_id": account_id,
-        "before": before or ID_MAX,
-        "market": market,
-        "side": side,
-        "status": status,
-        "limit": limit,
-    }
-    conditions = ["account_id = %(account_id)s", "id < %(before)s"]
+    """The account's orders; the page is as in PageAsked, times those of placing. Raises UnknownMarket."""
+    asked = PageAsked(limit=limit, before=before, after=after, start=start, end=end)
+    paging = Paging[ListedOrder](table="orders_order", time="created_at", asked=asked)
+    arguments = {"account_id": account_id, "market": market, "side": side, "status": status}
+    conditions = ["account_id = %(account_id)s", *paging.conditions]
     conditions += ["status = 'open'"] if status == "open" else []  # in words, for the sake of the partial index
     filters = [f"market_id = {_MARKET_ID}"] if market else []
     filters += ["side = %(side)s"] if side else []
     filters += ["status = %(status)s"] if status not in (None, "open") else []
-    floor = None
     if filters:
         ids = f"SELECT id FROM orders_order WHERE {' AND '.join(conditions)}"  # noqa: S608
-        floor = floor_of(ids=[ids], arguments=arguments)
-    conditions += [*filters, "id >= %(floor)s"]
+        conditions += [*filters, *paging.stop(ids=[ids], arguments=arguments)]
     sql = f"""
         SELECT {_ORDER_COLUMNS}, {MARKET_COLUMNS}
         FROM (
-            SELECT * FROM orders_order WHERE {" AND ".join(conditions)} ORDER BY id DESC LIMIT %(limit)s + 1
-        ) o {market_join(of="o")} ORDER BY o.id DESC
+            SELECT * FROM orders_order WHERE {" AND ".join(conditions)} {paging.order} LIMIT %(limit)s + 1
+        ) o {market_join(of="o")} {paging.order_of("o")}
     """  # noqa: S608
-    rows = rows_of(sql=sql, arguments=arguments | {"floor": 1 if floor is None else floor + 1})
+    rows = rows_of(sql=sql, arguments=paging.arguments | arguments)
     found = [ListedOrder(**_order_fields(row)) for row in rows]
     if not found and market:
         require_market(symbol=market)
-    return page_of(rows=found, ids=[order.id for order in found], limit=limit, floor=floor)
+    return paging.page(rows=found, ids=[order.id for order in found])
 
 
 def order(*, account_id: int, order_id: int | None = None, client_order_id: str | None = None) -> FilledOrder:
@@ -164,41 +159,46 @@ def order(*, account_id: int, order_id: int | None = None, client_order_id: str 
 
 
 def fills(
-    *, account_id: int, limit: int, before: int | None = None, market: str | None = None, order_id: int | None = None
+    *,
+    account_id: int,
+    limit: int,
+    before: int | None = None,
+    after: int | None = None,
+    start: int | None = None,
+    end: int | None = None,
+    market: str | None = None,
+    order_id: int | None = None,
 ) -> Page[Fill]:
-    """The account's halves of trades, newest first, of trades with an id below `before`. Raises UnknownMarket.
+    """The account's halves of trades; the page, by the ids of the trades, is as in PageAsked. Raises UnknownMarket.
 
     No trade has the same account on both sides (self-trade prevention), so a trade id is a place in this list.
     """
-    arguments: dict[str, Any] = {
-        "account_id": account_id,
-        "before": before or ID_MAX,
-        "market": market,
-        "order_id": order_id,
-        "limit": limit,
-    }
-    floor = None
+    asked = PageAsked(limit=limit, before=before, after=after, start=start, end=end)
+    paging = Paging[Fill](table="marketdata_trade", time="executed_at", asked=asked)
+    arguments = {"account_id": account_id, "market": market, "order_id": order_id}
+    conditions = paging.conditions
     if market and not order_id:
+        terms = " AND ".join(conditions)
         halves = [
-            f"SELECT id FROM marketdata_trade WHERE {role}_account_id = %(account_id)s AND id < %(before)s"  # noqa: S608
+            f"SELECT id FROM marketdata_trade WHERE {role}_account_id = %(account_id)s AND {terms}"  # noqa: S608
             for role in ("maker", "taker")
         ]
-        floor = floor_of(ids=halves, arguments=arguments)
-    conditions = ["id < %(before)s", "id >= %(floor)s"]
-    conditions += [f"market_id = {_MARKET_ID}"] if market else []
+        conditions = conditions + paging.stop(ids=halves, arguments=arguments)
+    conditions = conditions + ([f"market_id = {_MARKET_ID}"] if market else [])
     sql = f"""
         SELECT t.id, t.order_id, t.side, t.price, t.quantity, t.notional, t.fee, t.liquidity, t.executed_at,
             {MARKET_COLUMNS}
         FROM (
-            {_halves("maker", conditions, order_id)} UNION ALL {_halves("taker", conditions, order_id)}
-            ORDER BY id DESC LIMIT %(limit)s + 1
-        ) t {market_join(of="t")} ORDER BY t.id DESC
+            {_halves("maker", conditions, order_id, paging.order)}
+            UNION ALL {_halves("taker", conditions, order_id, paging.order)}
+            {paging.order} LIMIT %(limit)s + 1
+        ) t {market_join(of="t")} {paging.order_of("t")}
     """  # noqa: S608
-    rows = rows_of(sql=sql, arguments=arguments | {"floor": 1 if floor is None else floor + 1})
+    rows = rows_of(sql=sql, arguments=paging.arguments | arguments)
     found = [_fill(row) for row in rows]
     if not found and market:
         require_market(symbol=market)
-    return page_of(rows=found, ids=[fill.trade_id for fill in found], limit=limit, floor=floor)
+    return paging.page(rows=found, ids=[fill.trade_id for fill in found])
 
 
 _MARKET_ID = "(SELECT id FROM marketdata_market WHERE symbol = %(market)s)"
@@ -214,7 +214,7 @@ _FILL_AT = 25
 """Where a fill's columns begin after those."""
 
 
-def _halves(role: Liquidity, conditions: list[str], order_id: int | None) -> str:
+def _halves(role: Liquidity, conditions: list[str], order_id: int | None, order: str) -> str:
     """SQL for the trades in which the account was maker or taker, those of one order if `order_id` is given."""
     terms = [f"{role}_account_id = %(account_id)s", *conditions]
     terms += [f"{role}_order_id = %(order_id)s"] if order_id else []
@@ -222,7 +222,7 @@ def _halves(role: Liquidity, conditions: list[str], order_id: int | None) -> str
     return f"""(
         SELECT id, market_id, {role}_order_id AS order_id, {side} AS side, price, quantity, notional,
             {role}_fee AS fee, '{role}' AS liquidity, executed_at
-        FROM marketdata_trade WHERE {" AND ".join(terms)} ORDER BY id DESC LIMIT %(limit)s + 1
+        FROM marketdata_trade WHERE {" AND ".join(terms)} {order} LIMIT %(limit)s + 1
     )"""  # noqa: S608
 
 

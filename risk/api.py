@@ -1,30 +1,32 @@
 """The account's money: balances, statement, deposits and withdrawals as they are listed."""
 
-import msgspec
+from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from marketdata.rest import account_of, documented, query
-from marketdata.shapes import LIMIT_DEFAULT, AssetSymbol, Cursor, Limit, Page, cursor_id
+from marketdata.rest import PagedSelection, Selection, account_of, asked_page, documented, export, query
+from marketdata.shapes import AssetSymbol, Page
 from risk import queries
 
 
-class StatementParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StatementParameters(PagedSelection, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which lines of a list of money moved."""
 
     asset: AssetSymbol | None = None
-    limit: Limit = LIMIT_DEFAULT
-    cursor: Cursor | None = None
 
 
-class WithdrawalParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which withdrawals."""
+class StatementExportParameters(Selection, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which lines of the statement."""
+
+    asset: AssetSymbol | None = None
+
+
+class WithdrawalParameters(PagedSelection, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which withdrawals; `start` and `end` are of when they were asked for."""
 
     status: queries.WithdrawalStatus | None = None
     asset: AssetSymbol | None = None
-    limit: Limit = LIMIT_DEFAULT
-    cursor: Cursor | None = None
 
 
 class Balances(APIView):
@@ -48,12 +50,32 @@ class Entries(APIView):
         parameters=StatementParameters,
     )
     def get(self, request: Request) -> Response:
-        """Ledger entries, newest first."""
+        """Ledger entries, newest first or oldest first."""
         asked = query(request, StatementParameters)
-        return Response(
-            queries.entries(
-                account_id=account_of(request), limit=asked.limit, before=cursor_id(asked.cursor), asset=asked.asset
-            )
+        return Response(queries.entries(account_id=account_of(request), asset=asked.asset, **asked_page(asked)))
+
+
+class EntriesExport(APIView):
+    """The account's statement as a file."""
+
+    @documented(
+        tag="money",
+        operation="export_entries",
+        summary="My statement as CSV",
+        returns=str,
+        media_type="text/csv",
+        parameters=StatementExportParameters,
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """All ledger entries, streamed; the columns are the fields of the list."""
+        asked = query(request, StatementExportParameters)
+        return export(
+            filename="entries.csv",
+            asked=asked,
+            columns=queries.Entry,
+            query=queries.entries,
+            account_id=account_of(request),
+            asset=asked.asset,
         )
 
 
@@ -68,13 +90,9 @@ class DepositList(APIView):
         parameters=StatementParameters,
     )
     def get(self, request: Request) -> Response:
-        """Deposits, newest first."""
+        """Deposits, newest first or oldest first."""
         asked = query(request, StatementParameters)
-        return Response(
-            queries.deposits(
-                account_id=account_of(request), limit=asked.limit, before=cursor_id(asked.cursor), asset=asked.asset
-            )
-        )
+        return Response(queries.deposits(account_id=account_of(request), asset=asked.asset, **asked_page(asked)))
 
 
 class WithdrawalList(APIView):
@@ -88,14 +106,10 @@ class WithdrawalList(APIView):
         parameters=WithdrawalParameters,
     )
     def get(self, request: Request) -> Response:
-        """Withdrawals, newest first."""
+        """Withdrawals, newest first or oldest first."""
         asked = query(request, WithdrawalParameters)
         return Response(
             queries.withdrawals(
-                account_id=account_of(request),
-                limit=asked.limit,
-                before=cursor_id(asked.cursor),
-                asset=asked.asset,
-                status=asked.status,
+                account_id=account_of(request), asset=asked.asset, status=asked.status, **asked_page(asked)
             )
         )

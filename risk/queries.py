@@ -3,15 +3,18 @@
 Every function takes the account it is asked for. Amounts come back as text in whole assets, times as ISO 8601.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from marketdata.queries import floor_of, require_asset, rows_of
-from marketdata.shapes import ID_MAX, DecimalText, Page, TimeText, amount_text, page_of, time_text
+from marketdata.paging import PageAsked, Paging, rows_of
+from marketdata.queries import require_asset
+from marketdata.shapes import DecimalText, Page, TimeText, amount_text, time_text
 from risk.models import Account as AccountRow
 
 EntryType = Literal["deposit", "withdrawal", "correction", "trade", "fee"]
 WithdrawalStatus = Literal["pending", "paid", "refused"]
+T = TypeVar("T")
 
 
 class UnknownAccount(LookupError):
@@ -125,33 +128,34 @@ def balances(*, account_id: int) -> list[Balance]:
     ]
 
 
-def entries(*, account_id: int, limit: int, before: int | None = None, asset: str | None = None) -> Page[Entry]:
-    """The account's statement, newest first, lines with an id below `before`. Raises UnknownAsset."""
-    columns = "r.sequence, r.amount, r.balance, r.entry_type, r.reference, r.posted_at"
-    rows, floor = _newest("risk_entry", columns, account_id=account_id, limit=limit, before=before, asset=asset)
-    found = [
-        Entry(
-            id=id_,
-            sequence=sequence,
-            asset=symbol,
-            amount=amount_text(amount, scale),
-            balance=amount_text(balance, scale),
-            type=entry_type,
-            reference=reference or None,
-            posted_at=time_text(posted_at),
-        )
-        for id_, symbol, scale, sequence, amount, balance, entry_type, reference, posted_at in rows
-    ]
-    return page_of(rows=found, ids=[entry.id for entry in found], limit=limit, floor=floor)
+def entries(
+    *,
+    account_id: int,
+    limit: int,
+    before: int | None = None,
+    after: int | None = None,
+    start: int | None = None,
+    end: int | None = None,
+    asset: str | None = None,
+) -> Page[Entry]:
+    """The account's statement; the page is as in PageAsked. Raises UnknownAsset."""
+    asked = PageAsked(limit=limit, before=before, after=after, start=start, end=end)
+    return _page(_ENTRIES, _entry, account_id=account_id, asked=asked, asset=asset)
 
 
-def deposits(*, account_id: int, limit: int, before: int | None = None, asset: str | None = None) -> Page[Deposit]:
-    """The account's deposits, newest first, those with an id below `before`. Raises UnknownAsset."""
-    rows, floor = _newest(
-        "risk_deposit", _DEPOSIT_COLUMNS, account_id=account_id, limit=limit, before=before, asset=asset
-    )
-    found = [_deposit(row) for row in rows]
-    return page_of(rows=found, ids=[deposit.id for deposit in found], limit=limit, floor=floor)
+def deposits(
+    *,
+    account_id: int,
+    limit: int,
+    before: int | None = None,
+    after: int | None = None,
+    start: int | None = None,
+    end: int | None = None,
+    asset: str | None = None,
+) -> Page[Deposit]:
+    """The account's deposits; the page is as in PageAsked. Raises UnknownAsset."""
+    asked = PageAsked(limit=limit, before=before, after=after, start=start, end=end)
+    return _page(_DEPOSITS, _deposit, account_id=account_id, asked=asked, asset=asset)
 
 
 def withdrawals(
@@ -159,26 +163,20 @@ def withdrawals(
     account_id: int,
     limit: int,
     before: int | None = None,
+    after: int | None = None,
+    start: int | None = None,
+    end: int | None = None,
     asset: str | None = None,
     status: WithdrawalStatus | None = None,
 ) -> Page[Withdrawal]:
-    """The account's withdrawals, newest first, those with an id below `before`. Raises UnknownAsset."""
-    rows, floor = _newest(
-        "risk_withdrawal",
-        _WITHDRAWAL_COLUMNS,
-        account_id=account_id,
-        limit=limit,
-        before=before,
-        asset=asset,
-        status=status,
-    )
-    found = [_withdrawal(row) for row in rows]
-    return page_of(rows=found, ids=[withdrawal.id for withdrawal in found], limit=limit, floor=floor)
+    """The account's withdrawals; the page is as in PageAsked, times those of asking. Raises UnknownAsset."""
+    asked = PageAsked(limit=limit, before=before, after=after, start=start, end=end)
+    return _page(_WITHDRAWALS, _withdrawal, account_id=account_id, asked=asked, asset=asset, status=status)
 
 
 def deposit(*, account_id: int, deposit_id: int) -> Deposit:
     """One deposit of the account. Raises UnknownDeposit."""
-    rows = _one("risk_deposit", _DEPOSIT_COLUMNS, account_id=account_id, id_=deposit_id)
+    rows = _one(_DEPOSITS, account_id=account_id, id_=deposit_id)
     if not rows:
         raise UnknownDeposit(deposit_id)
     return _deposit(rows[0])
@@ -186,61 +184,78 @@ def deposit(*, account_id: int, deposit_id: int) -> Deposit:
 
 def withdrawal(*, account_id: int, withdrawal_id: int) -> Withdrawal:
     """One withdrawal of the account. Raises UnknownWithdrawal."""
-    rows = _one("risk_withdrawal", _WITHDRAWAL_COLUMNS, account_id=account_id, id_=withdrawal_id)
+    rows = _one(_WITHDRAWALS, account_id=account_id, id_=withdrawal_id)
     if not rows:
         raise UnknownWithdrawal(withdrawal_id)
     return _withdrawal(rows[0])
 
 
-_DEPOSIT_COLUMNS = "r.amount, r.reference, r.credited_at"
-_WITHDRAWAL_COLUMNS = "r.amount, r.destination, r.status, r.note, r.requested_at, r.updated_at"
+class _List(NamedTuple):
+    """A table of an account's rows: its name, the column that says when, and the columns to read."""
+
+    table: str
+    time: str
+    columns: str
 
 
-def _newest(
-    table: str,
-    columns: str,
+_ENTRIES = _List("risk_entry", "posted_at", "r.sequence, r.amount, r.balance, r.entry_type, r.reference, r.posted_at")
+_DEPOSITS = _List("risk_deposit", "credited_at", "r.amount, r.reference, r.credited_at")
+_WITHDRAWALS = _List(
+    "risk_withdrawal", "requested_at", "r.amount, r.destination, r.status, r.note, r.requested_at, r.updated_at"
+)
+
+
+def _page(
+    of: _List,
+    made: Callable[[tuple[Any, ...]], T],
     *,
     account_id: int,
-    limit: int,
-    before: int | None,
+    asked: PageAsked,
     asset: str | None,
     status: str | None = None,
-) -> tuple[list[tuple[Any, ...]], int | None]:
-    """(id, asset symbol, scale, columns) of up to `limit` + 1 rows of the account, newest first; the page's floor."""
-    arguments = {
-        "account_id": account_id,
-        "before": before or ID_MAX,
-        "asset": asset,
-        "status": status,
-        "limit": limit,
-    }
-    conditions = ["account_id = %(account_id)s", "id < %(before)s"]
+) -> Page[T]:
+    """A page of the account's rows; `made` takes a row of id, asset symbol, scale and the columns."""
+    paging = Paging[T](table=of.table, time=of.time, asked=asked)
+    arguments = {"account_id": account_id, "asset": asset, "status": status}
+    conditions = ["account_id = %(account_id)s", *paging.conditions]
     filters = ["asset_id = (SELECT id FROM marketdata_asset WHERE symbol = %(asset)s)"] if asset else []
     filters += ["status = %(status)s"] if status else []
-    floor = None
     if filters:
-        ids = f"SELECT id FROM {table} WHERE {' AND '.join(conditions)}"  # noqa: S608
-        floor = floor_of(ids=[ids], arguments=arguments)
-    conditions += [*filters, "id >= %(floor)s"]
+        ids = f"SELECT id FROM {of.table} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        conditions += [*filters, *paging.stop(ids=[ids], arguments=arguments)]
     sql = f"""
-        SELECT r.id, a.symbol, a.scale, {columns}
+        SELECT r.id, a.symbol, a.scale, {of.columns}
         FROM (
-            SELECT * FROM {table} WHERE {" AND ".join(conditions)} ORDER BY id DESC LIMIT %(limit)s + 1
-        ) r JOIN marketdata_asset a ON a.id = r.asset_id ORDER BY r.id DESC
+            SELECT * FROM {of.table} WHERE {" AND ".join(conditions)} {paging.order} LIMIT %(limit)s + 1
+        ) r JOIN marketdata_asset a ON a.id = r.asset_id {paging.order_of("r")}
     """  # noqa: S608
-    rows = rows_of(sql=sql, arguments=arguments | {"floor": 1 if floor is None else floor + 1})
+    rows = rows_of(sql=sql, arguments=paging.arguments | arguments)
     if not rows and asset:
         require_asset(symbol=asset)
-    return rows, floor
+    return paging.page(rows=[made(row) for row in rows], ids=[row[0] for row in rows])
 
 
-def _one(table: str, columns: str, *, account_id: int, id_: int) -> list[tuple[Any, ...]]:
+def _one(of: _List, *, account_id: int, id_: int) -> list[tuple[Any, ...]]:
     sql = f"""
-        SELECT r.id, a.symbol, a.scale, {columns}
-        FROM {table} r JOIN marketdata_asset a ON a.id = r.asset_id
+        SELECT r.id, a.symbol, a.scale, {of.columns}
+        FROM {of.table} r JOIN marketdata_asset a ON a.id = r.asset_id
         WHERE r.id = %(id)s AND r.account_id = %(account_id)s
     """  # noqa: S608
     return rows_of(sql=sql, arguments={"account_id": account_id, "id": id_})
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    id_, symbol, scale, sequence, amount, balance, entry_type, reference, posted_at = row
+    return Entry(
+        id=id_,
+        sequence=sequence,
+        asset=symbol,
+        amount=amount_text(amount, scale),
+        balance=amount_text(balance, scale),
+        type=entry_type,
+        reference=reference or None,
+        posted_at=time_text(posted_at),
+    )
 
 
 def _deposit(row: tuple[Any, ...]) -> Deposit:

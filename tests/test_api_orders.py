@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from marketdata import queries as marketdata_queries
+from marketdata import paging
 from orders import queries
 from tests.api import Scene, SignedClient, make_scene
 from tests.builders import running_exchange
@@ -210,7 +210,7 @@ def test_one_statement_each(scene: Scene, django_assert_num_queries):
 
 def test_a_page_looks_only_so_far_for_what_fits(scene: Scene, alice: SignedClient, bob: SignedClient, monkeypatch):
     """A page may be short or empty, but following the cursor finds everything."""
-    monkeypatch.setattr(marketdata_queries, "SCAN_MAX", 1)
+    monkeypatch.setattr(paging, "SCAN_MAX", 1)
     first = bob.get("/orders", status="rejected", cursor=str(scene.bob_orders[2])).body
     assert (first["results"], first["next"] is None) == ([], False)
     rejected = [order["id"] for order in bob.everything("/orders", status="rejected")]
