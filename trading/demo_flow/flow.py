@@ -53,6 +53,7 @@ TOP_UPS = {"BTC": "1000", "ETH": "15000", "USDT": "50000000"}
 TOP_UP_SECONDS = 60.0
 BACK_OFF_SECONDS = 0.5
 BACK_OFF_SECONDS_MAX = 60.0
+STEADY_SECONDS = 30.0
 
 Wait = Callable[[float], bool]
 """Waits so many seconds; True when it is time to end."""
@@ -252,24 +253,29 @@ class Flow:
 def run(*, url: str, keys: Sequence[Key], rng: Random, wait: Wait) -> None:
     """Keep the market at `url` alive until `wait` says that it is time to end."""
     client = Client(url=url)
-    failures = 0
+    failures, began = 0, time.monotonic()
     while not wait(back_off(failures, rng) if failures else 0.0):
         try:
+            began = time.monotonic()
             flow = Flow(client=client, keys=keys, rng=rng)
             while not wait(flow.seconds_to_next()):
                 flow.act()
-                failures = 0
             break
-        except Unavailable as reason:
-            failures += 1
+        except (Unavailable, Refused) as reason:
+            failures = _count(failures, began)
             if failures > 1:
                 logger.info("The demo flow waits for the exchange: %s", reason)
-            if reason.retry_after is not None and wait(reason.retry_after):
+            if isinstance(reason, Unavailable) and reason.retry_after is not None and wait(reason.retry_after):
                 break
         except Exception:
-            failures += 1
+            failures = _count(failures, began)
             logger.exception("The demo flow starts over")
     client.close()
+
+
+def _count(failures: int, began: float) -> int:
+    """Failures in a row: after a steady time it is the first one again."""
+    return 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
 
 
 def back_off(failures: int, rng: Random) -> float:
