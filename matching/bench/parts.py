@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from matching.bench import commit, pgbench, served
+from matching.bench import candles, commit, pgbench, served
 
 PARTS: dict[str, Callable[..., object]] = {
+    "candles": candles.history,
     "commit": commit.measure,
     "worker_costs": commit.worker_costs,
     "crowd": commit.crowd,
