@@ -32,7 +32,11 @@ Id = Annotated[int, Meta(ge=1, le=ID_MAX)]
 Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many at most.")]
 Cursor = Annotated[
     str,
-    Meta(pattern=r"^[1-9][0-9]{0,18}$", description="Where to go on: `next` of the page before.", examples=["10000"]),
+    Meta(
+        pattern=r"^[1-9][0-9]{0,18}$",
+        description="Where to go on: `next` of the page before, or the last id one knows.",
+        examples=["10000"],
+    ),
 ]
 Order = Annotated[
     Literal["newest", "oldest"],

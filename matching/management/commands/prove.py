@@ -50,7 +50,8 @@ def report(proof: Proof) -> str:
         f"Proved: {proof.commands:,} commands replayed in {proof.seconds:.1f} s ({rate:,.0f} a second).",
         f"The same {proof.orders:,} orders, {proof.trades:,} trades, {proof.entries:,} entries, "
         f"{proof.deposits:,} deposits and {proof.withdrawals:,} withdrawals,",
-        "the same balances, rules and books in the same order; entries and balances sum to zero, holds are covered.",
+        "the same balances, rules and books in the same order; entries and balances sum to zero, holds are covered,",
+        "and the candles are what the trades make.",
     ]
     if proof.assets:
         widths = [max(len(row[column]) for row in proof.assets) for column in range(4)]
