@@ -2,15 +2,19 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.server import ServerConnection, serve
 
-from matching.bench import engine, exchange, flow, order_entry, report, requests, scratch
+from matching.bench import engine, exchange, flow, frames, order_entry, report, requests, scratch, socket_orders
+from matching.bench.feed_load import Outcome as FeedOutcome
 from matching.bench.open_loop import Outcome
 from matching.bench.report import Row
 from matching.bench.requests import Key, OpenFloor
@@ -111,6 +115,54 @@ def test_the_open_loop_counts_an_answer_for_every_request(request_file: Path):
     assert outcome.refused == 0
 
 
+def test_every_reader_of_the_feed_is_told_of_every_order(request_file: Path):
+    port = scratch.free_port()
+    with scratch.background("-m", "matching.bench.bare_feed", port):
+        scratch.wait_until(lambda: scratch.answers(port=port, path="/", status=201))
+        outcome = scratch.run_module(
+            "matching.bench.feed_load", port, request_file, flow.SYMBOL, 3, 500, returning=FeedOutcome
+        )
+    assert (outcome.orders, outcome.frames, len(outcome.latencies)) == (200, 600, 600)
+    assert min(outcome.latencies) > 0
+
+
+@pytest.mark.parametrize("length", [0, 125, 126, 65_535])
+def test_a_frame_made_beforehand_is_a_websocket_frame(length: int):
+    sent: list[str | bytes] = []
+
+    def answer(connection: ServerConnection) -> None:
+        for text in connection:
+            sent.append(text)
+            connection.ping()
+            connection.send(text)
+            connection.send("end")
+
+    with serve(answer, "127.0.0.1", 0, compression=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        connection = frames.Connection(port=server.socket.getsockname()[1], number=0)
+        connection.socket.sendall(frames.masked(b"x" * length))
+        received: list[bytes] = []
+        while len(received) < 2:
+            received += connection.receive()
+        connection.socket.close()
+        server.shutdown()
+        thread.join()
+    assert sent == ["x" * length]
+    assert received == [b"x" * length, b"end"]
+
+
+def test_the_sockets_share_the_whole_flow():
+    keys = [Key(3, "bk_buyer", "secret"), Key(4, "bk_seller", "secret")]
+    opened = OpenFloor(flow.Floor(1, [3], [4]), keys)
+    lists = socket_orders.frames_of(opened=opened, count=100, sockets=4, name="test")
+    assert all(b'"op":"order.place"' in frame for each in lists for frame in each[1:])
+    assert {key.key in str(each[0]) for each, key in zip(lists, keys * 2, strict=True)} == {True}
+    assert [len(each) for each in lists] == [26] * 4
+    ids = {match for each in lists for frame in each[1:] for match in re.findall(rb'"id":(\d+)', frame)}
+    assert len(ids) == 100
+
+
 def test_a_load_without_wrk_says_how_to_get_it(tmp_path: Path):
     result = bench("--quick", "--only", "http", "--disk", str(tmp_path), PATH=str(tmp_path))
     assert result.returncode == 1
@@ -184,12 +236,15 @@ def test_a_quick_bench_gives_every_row_and_leaves_nothing_behind(tmp_path: Path)
     before = set(scratch.RAM_DISK.glob("bench-*"))
     result = bench("--quick", "--json", str(file), "--disk", str(disk), DATA_DIR=str(tmp_path / "data"))
     rows = [Row(**row) for row in json.loads(file.read_text())["rows"]]
-    counts = {group: sum(row.group == group for row in rows) for group in ("engine", "exchange", "commit", "latency")}
-    assert counts == {"engine": 6, "exchange": 4, "commit": 1, "latency": 6}
+    counts = {
+        group: sum(row.group == group for row in rows) for group in ("engine", "exchange", "commit", "latency", "feed")
+    }
+    assert counts == {"engine": 6, "exchange": 4, "commit": 1, "latency": 6, "feed": 2}
     assert sum(row.group == "growth" for row in rows) == 4
     if shutil.which("wrk"):
         assert result.returncode == 0, result.stdout
         assert sum(row.group == "http" for row in rows) == 2 * len(order_entry.REQUIRED)
+        assert sum(row.group == "sockets" for row in rows) == len(socket_orders.CONNECTIONS)
     else:
         assert result.returncode == 1
         assert "NOT RUN: http: wrk is not installed" in result.stdout

@@ -50,7 +50,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def measure(*, disk: Path, seconds: int, connections: list[int], pgbench_scale: int) -> Iterator[Row]:
     """The rows of order entry; server, bare endpoint and pgbench run one after the other."""
-    _wrk_path()
+    wrk_path()
     with scratch.folder(parent=disk) as data_dir, scratch.Server(data_dir=data_dir) as server:
         scratch.run_part("pgbench_prepare", data_dir=data_dir, returning=type(None), scale=pgbench_scale)
         opened = scratch.run_part(
@@ -117,7 +117,7 @@ def _bare(folder: Path, opened: OpenFloor, *, connections: int, seconds: int) ->
 def run_wrk(*, port: int, connections: int, seconds: int, path: Path, again: bool = False) -> Outcome:
     """Send the requests of a file for so long, from one thread of wrk; each once, or `again` and again."""
     command = [
-        _wrk_path(), "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s", str(SCRIPT),
+        wrk_path(), "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s", str(SCRIPT),
         f"http://127.0.0.1:{port}{requests.PATH}", "--", str(path), *["repeat"] * again,
     ]  # fmt: skip
     result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds + WRK_SPARE_SECONDS)
@@ -126,7 +126,8 @@ def run_wrk(*, port: int, connections: int, seconds: int, path: Path, again: boo
     return msgspec.json.decode(result.stdout.strip().splitlines()[-1], type=Outcome)
 
 
-def _wrk_path() -> str:
+def wrk_path() -> str:
+    """Where wrk is; raises Missing."""
     found = shutil.which("wrk")
     if found is None:
         raise Missing("wrk is not installed: apt install wrk")

@@ -31,6 +31,7 @@ WARM_UP_SECONDS = 2
 
 def measure(*, disk: Path, seconds: int) -> Iterator[Row]:
     """The rows of order entry over sockets: the figure of one run, next to that of HTTP before and after it."""
+    order_entry.wrk_path()
     with scratch.folder(parent=disk) as data_dir, scratch.Server(data_dir=data_dir) as server:
         opened = scratch.run_part(
             "open_floor",
@@ -68,9 +69,7 @@ def _sockets(server: scratch.Server, opened: OpenFloor, *, seconds: int) -> Outc
     path = server.data_dir / "sockets.frames"
     frames = frames_of(opened=opened, count=seconds * ORDERS_PER_SECOND_MAX, sockets=SOCKETS, name="sockets")
     socket_load.write_file(path=path, frames=frames)
-    outcome = scratch.run_module(
-        "matching.bench.socket_load", server.port, path, WINDOW, seconds, returning=Outcome
-    )  # fmt: skip
+    outcome = scratch.run_module("matching.bench.socket_load", server.port, path, WINDOW, seconds, returning=Outcome)
     path.unlink()
     placed, rejected, _ = scratch.run_part(
         "count_orders", data_dir=server.data_dir, returning=tuple[int, int, int], name="sockets"

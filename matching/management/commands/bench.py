@@ -17,7 +17,7 @@ import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from matching.bench import growth, latency, order_entry, report, scratch
+from matching.bench import feed, growth, latency, order_entry, report, scratch, socket_orders
 from matching.bench.report import Missing, Row
 from matching.bench.scratch import PartFailed
 
@@ -35,18 +35,23 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     http_seconds: int = 10
     latency_seconds: int = 20
     rate: int = 1_000
+    feed_seconds: int = 20
+    feed_readers: int = 1_000
     pgbench_scale: int = 10
     growth_orders: int = 20_000
     growth_resting: int = 200_000
     history: int = 1_000_000
     recovery: tuple[int, int] = (10_000, 100_000)
     recoveries: int = 3
+    candle_trades: int = 5_000_000
+    candle_runs: int = 5
 
 
 QUICK = Sizes(
     engine_commands=20_000, runs=1, exchange_orders=2_000, commit_orders=2_000, commit_resting=1_000, http_seconds=1,
-    latency_seconds=1, rate=100, pgbench_scale=1, growth_orders=1_000, growth_resting=2_000, history=2_000,
-    recovery=(100, 1_000), recoveries=1,
+    latency_seconds=1, rate=100, feed_seconds=1, feed_readers=50, pgbench_scale=1, growth_orders=1_000,
+    growth_resting=2_000, history=2_000, recovery=(100, 1_000), recoveries=1, candle_trades=20_000,
+    candle_runs=1,
 )  # fmt: skip
 
 
@@ -84,6 +89,16 @@ def latency_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
     )
 
 
+def socket_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
+    """matching/bench/socket_orders.py."""
+    yield from socket_orders.measure(disk=disk, seconds=sizes.http_seconds)
+
+
+def feed_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
+    """matching/bench/feed.py."""
+    yield from feed.measure(disk=disk, seconds=sizes.feed_seconds, readers=sizes.feed_readers)
+
+
 def growth_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
     """matching/bench/growth.py."""
     yield from growth.measure(
@@ -93,20 +108,31 @@ def growth_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
     yield from growth.recovery(disk=disk, accounts=accounts, resting=resting, times=sizes.recoveries)
 
 
+def candle_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
+    """matching/bench/candles.py, on the disk."""
+    with scratch.folder(parent=disk) as data_dir:
+        yield from scratch.run_part(
+            "candles", data_dir=data_dir, returning=list[Row], trades=sizes.candle_trades, runs=sizes.candle_runs
+        )
+
+
 GROUPS: dict[str, Callable[[Sizes, Path], Iterator[Row]]] = {
     "engine": engine_rows,
     "exchange": exchange_rows,
     "commit": commit_rows,
     "http": http_rows,
+    "sockets": socket_rows,
     "latency": latency_rows,
+    "feed": feed_rows,
     "growth": growth_rows,
+    "candles": candle_rows,
 }
 
 
 class Command(BaseCommand):
     """Measures, prints the table, and exits with status 1 if it does not reach what it must."""
 
-    help = "Measure everything next to its yardstick and print one table (about ten minutes; --quick: about one)."
+    help = "Measure everything next to its yardstick and print one table (about twelve minutes; --quick: about one)."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
