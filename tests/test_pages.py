@@ -239,7 +239,15 @@ def test_the_statement_filters_by_asset_type_and_day(scene: Scene):
 
 def test_nonsense_in_the_address_is_no_filter(scene: Scene):
     bob = browser("bob")
-    for query in ("asset=%00", "type=gift", "start=yesterday", "cursor=-1", "cursor=99999999999999999999", "asset=NO"):
+    for query in (
+        "asset=%00",
+        "type=gift",
+        "start=yesterday",
+        "cursor=-1",
+        "cursor=99999999999999999999",
+        "asset=NO",
+        "end=9999-12-31",
+    ):
         assert rows_in(bob.get(f"/portfolio/statement?{query}").content.decode()) == 4, query
 
 
@@ -314,6 +322,21 @@ def test_trades_of_one_moment_are_one_step(scene: Scene):
     story = page(browser("henry"), f"/orders/{order}").partition("What happened")[2]
     assert "Filled 1.0000 BTC in 3 trades from 100.00 to 101.00 USDT, as taker" in story
     assert story.count("illed") == 1
+
+
+def test_a_list_is_exported_with_its_filters(scene: Scene):
+    today = timezone.now().date()
+    tomorrow = today + timedelta(days=1)
+    for path, file in (
+        ("/orders", "/api/v1/orders/export?status=open"),
+        (f"/orders/history?side=buy&start={today}", f"/api/v1/orders/export?side=buy&start={today}"),
+        (f"/orders/fills?market=BTC-USDT&end={today}", f"/api/v1/fills/export?market=BTC-USDT&end={tomorrow}"),
+        ("/portfolio/statement?asset=BTC&type=trade", "/api/v1/entries/export?asset=BTC"),
+    ):
+        text = unescape(browser("bob").get(path).content.decode())
+        assert f'href="{file}" download' in text
+        answer = browser("bob").get(file)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
 
 
 # ---------------------------------------------------------------------------------------------- status

@@ -9,7 +9,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from marketdata.queries import MarketDescription, assets, markets, rows_of
+from marketdata.paging import rows_of
+from marketdata.queries import MarketDescription, assets, markets
 from orders.book_queries import Ticker, ticker
 
 HOURS = 24

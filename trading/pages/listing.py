@@ -6,15 +6,23 @@ A list goes on at `cursor`, and its links keep the filters.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TypedDict
+from urllib.parse import urlencode
 
-from marketdata.shapes import ID_MAX
-from trading.pages.moments import Between, List, between
+from marketdata.shapes import ID_MAX, microseconds_of
 
 PAGE_ROWS = 50
+YEARS = range(1970, 9000)
 
 _CURSOR = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-_SYMBOL = re.compile(r"[A-Z0-9]{1,16}(-[A-Z0-9]{1,16})?", re.ASCII)
+
+
+class Bounds(TypedDict):
+    """Microseconds since 1970, the end excluded; None: unbounded."""
+
+    start: int | None
+    end: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +37,25 @@ class Dates:
         """Whether there is any bound."""
         return bool(self.start or self.end)
 
-    def ids(self, *, rows: List, cursor: int | None) -> Between:
-        """The ids between these dates that come after the cursor in a list, newest first."""
-        found = between(rows=rows, start=self.start, end=self.end)
-        return Between(found.first, min(found.end, cursor or ID_MAX))
+    @property
+    def bounds(self) -> Bounds:
+        """`start` and `end` as the queries take them."""
+        return Bounds(start=_midnight(self.start), end=_midnight(self._day_after))
+
+    @property
+    def parameters(self) -> dict[str, date | None]:
+        """`start` and `end` as the API takes them, the end excluded."""
+        return {"start": self.start, "end": self._day_after}
+
+    @property
+    def _day_after(self) -> date | None:
+        return self.end and self.end + timedelta(days=1)
 
 
 def choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str | None:
     """One of the choices, or None."""
     found = query.get(name)
     return found if found in choices else None
-
-
-def symbol(query: Mapping[str, str], name: str, known: list[str]) -> str | None:
-    """The symbol of a known asset or market, or None."""
-    found = query.get(name, "")
-    return found if _SYMBOL.fullmatch(found) and found in known else None
 
 
 def dates(query: Mapping[str, str]) -> Dates:
@@ -58,8 +69,19 @@ def cursor(query: Mapping[str, str]) -> int | None:
     return min(int(found), ID_MAX) if _CURSOR.fullmatch(found) else None
 
 
+def export_link(path: str, parameters: Mapping[str, object]) -> str:
+    """The address of the CSV file at `path` with those parameters that are given."""
+    given = {name: value for name, value in parameters.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         return None
+    return found if found.year in YEARS else None
+
+
+def _midnight(day: date | None) -> int | None:
+    return None if day is None else microseconds_of(datetime.combine(day, time(), UTC))

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from marketdata.queries import markets
-from marketdata.shapes import ID_MAX, Page
+from marketdata.shapes import ID_MAX
 from matching.engine.messages import OrderStatus, Side
 from orders import queries
 from trading.pages import listing
@@ -36,22 +36,25 @@ def history(request: AccountRequest) -> HttpResponse:
 @for_account
 def fills(request: AccountRequest) -> HttpResponse:
     """/orders/fills"""
-    known = [market.market for market in markets()]
-    market = listing.symbol(request.GET, "market", known)
-    between = listing.dates(request.GET)
-    ids = between.ids(rows="marketdata_trade", cursor=listing.cursor(request.GET))
-    found = queries.fills(account_id=request.account.id, limit=listing.PAGE_ROWS, before=ids.end, market=market)
-    page = _not_below(found, ids.first, [fill.trade_id for fill in found.results])
+    known = tuple(market.market for market in markets())
+    market, days = listing.choice(request.GET, "market", known), listing.dates(request.GET)
+    page = queries.fills(
+        account_id=request.account.id,
+        limit=listing.PAGE_ROWS,
+        before=listing.cursor(request.GET),
+        market=market,
+        **days.bounds,
+    )
     shown = {
-        "section": "orders",
         "tab": "fills",
         "markets": known,
         "market": market,
-        "dates": between,
-        "filtered": bool(market or between.bounded),
+        "dates": days,
+        "filtered": bool(market or days.bounded),
+        "export": _export(request, "fills", {"market": market, **days.parameters}),
         "page": page,
     }
-    return render(request, "orders/fills.html", shown)
+    return render(request, "orders/fills.html", {"section": "orders", **shown})
 
 
 @require_safe
@@ -68,40 +71,34 @@ def order(request: AccountRequest, order_id: int) -> HttpResponse:
 
 
 def _orders(request: AccountRequest, tab: str) -> HttpResponse:
-    known = [market.market for market in markets()]
-    market = listing.symbol(request.GET, "market", known)
-    side = listing.choice(request.GET, "side", SIDES)
-    status = "open" if tab == "open" else listing.choice(request.GET, "status", STATUSES)
-    between = listing.dates(request.GET)
-    ids = between.ids(rows="orders_order", cursor=listing.cursor(request.GET))
-    found = queries.orders(
+    known = tuple(market.market for market in markets())
+    chosen: dict[str, Any] = {
+        "market": listing.choice(request.GET, "market", known),
+        "side": listing.choice(request.GET, "side", SIDES),
+        "status": "open" if tab == "open" else listing.choice(request.GET, "status", STATUSES),
+    }
+    days = listing.dates(request.GET)
+    page = queries.orders(
         account_id=request.account.id,
         limit=listing.PAGE_ROWS,
-        before=ids.end,
-        market=market,
-        side=side,  # type: ignore[arg-type]
-        status=status,  # type: ignore[arg-type]
+        before=listing.cursor(request.GET),
+        **chosen,
+        **days.bounds,
     )
-    page = _not_below(found, ids.first, [order.id for order in found.results])
-    filtered = market or side or between.bounded or (tab == "history" and status)
-    shown: dict[str, Any] = {
-        "section": "orders",
+    filtered = chosen["market"] or chosen["side"] or days.bounded or (tab == "history" and chosen["status"])
+    shown = {
         "tab": tab,
         "markets": known,
         "sides": SIDES,
         "statuses": STATUSES,
-        "market": market,
-        "side": side,
-        "status": status,
-        "dates": between,
+        "dates": days,
         "filtered": bool(filtered),
+        "export": _export(request, "orders", {**chosen, **days.parameters}),
         "page": page,
     }
-    return render(request, "orders/orders.html", shown)
+    return render(request, "orders/orders.html", {"section": "orders", **chosen, **shown})
 
 
-def _not_below(page: Page[Any], first: int, ids: list[int]) -> Page[Any]:
-    """The page without what is older than the first date, after which there is nothing more."""
-    results = [row for row, id_ in zip(page.results, ids, strict=True) if id_ >= first]
-    more = page.next is not None and int(page.next) > first and len(results) == len(page.results)
-    return Page(results, page.next if more else None)
+def _export(request: AccountRequest, what: str, parameters: dict[str, Any]) -> str | None:
+    """Where the same list is a CSV file: for the main account, as a link cannot name another."""
+    return None if request.account_query else listing.export_link(f"/api/v1/{what}/export", parameters)

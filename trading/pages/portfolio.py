@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django_ratelimit.decorators import ratelimit
 
+from marketdata.paging import PageAsked
 from marketdata.queries import assets
 from risk import queries
 from risk.queries import EntryType
@@ -72,29 +73,24 @@ def withdraw(request: AccountRequest) -> HttpResponse:
 @for_account
 def entries(request: AccountRequest) -> HttpResponse:
     """/portfolio/statement"""
-    known = [asset.asset for asset in assets()]
-    asset = listing.symbol(request.GET, "asset", known)
-    entry_type = listing.choice(request.GET, "type", ENTRY_TYPES)
-    between = listing.dates(request.GET)
-    page = statement.entries(
-        account_id=request.account.id,
-        limit=listing.PAGE_ROWS,
-        ids=between.ids(rows="risk_entry", cursor=listing.cursor(request.GET)),
-        asset=asset,
-        entry_type=entry_type,  # type: ignore[arg-type]
-    )
+    known = tuple(asset.asset for asset in assets())
+    asset, days = listing.choice(request.GET, "asset", known), listing.dates(request.GET)
+    entry_type: Any = listing.choice(request.GET, "type", ENTRY_TYPES)
+    asked = PageAsked(limit=listing.PAGE_ROWS, before=listing.cursor(request.GET), **days.bounds)
+    page = statement.entries(account_id=request.account.id, asked=asked, asset=asset, entry_type=entry_type)
+    parameters = {"asset": asset, **days.parameters}
     shown = {
-        "section": "portfolio",
         "tab": "statement",
         "assets": known,
         "types": ENTRY_TYPES,
         "asset": asset,
         "type": entry_type,
-        "dates": between,
-        "filtered": bool(asset or entry_type or between.bounded),
+        "dates": days,
+        "filtered": bool(asset or entry_type or days.bounded),
+        "export": None if request.account_query else listing.export_link("/api/v1/entries/export", parameters),
         "page": page,
     }
-    return render(request, "portfolio/statement.html", shown)
+    return render(request, "portfolio/statement.html", {"section": "portfolio", **shown})
 
 
 def _send(request: AccountRequest, form: TransferForm, done: str) -> bool:
