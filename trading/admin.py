@@ -18,6 +18,7 @@ from marketdata.admin import ReadOnlyAdmin
 from matching import inbox
 from matching.engine.messages import AnyCommand, ApproveWithdrawal, OpenAccount, RefuseWithdrawal
 from risk.models import Withdrawal
+from trading import two_factor
 from trading.models import ApiKey, User
 from trading.pages import accounts
 
@@ -32,13 +33,24 @@ ANSWER_SECONDS_MAX = 10.0
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
-    """Users. A new one gets an account to trade with."""
+    """Users. A new one gets an account to trade with; who has lost phone and recovery codes can be let in again."""
+
+    actions = ("turn_off_two_factor",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save, and file the opening of a new user's account in the same transaction."""
         super().save_model(request, obj, form, change)
         if not change:
             inbox.file_command(command=OpenAccount(obj.pk), actor=f"admin {request.user.pk}")
+
+    @admin.action(description="Turn off two-factor", permissions=["change"])
+    def turn_off_two_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """From now on their passwords alone sign them in; make sure that it is them who ask."""
+        for user in queryset:
+            if two_factor.is_on(user=user):
+                two_factor.turn_off(user=user)
+                self.log_change(request, user, "two-factor turned off")
+                self.message_user(request, f"Two-factor of {user} is off.", messages.SUCCESS)
 
 
 @admin.register(ApiKey)
