@@ -4,6 +4,7 @@
 import { feed } from "./feed.js";
 
 const PAGE = 1000;
+const FIRST_PAGE = 300; // a page comes up faster with what fits the screen, and a little more
 const KEPT = 20_000;
 const RETRY_MS = 3_000;
 
@@ -19,6 +20,7 @@ export class CandleHistory extends EventTarget {
   #path;
   #interval;
   #stopFeed = null;
+  #joined = false;
   #loading = false;
   #loadingOlder = false;
   #waiting = [];
@@ -44,7 +46,7 @@ export class CandleHistory extends EventTarget {
     this.#loadingOlder = true;
     try {
       const first = this.candles[0].time;
-      const { candles } = await this.#read({ end: new Date(first * 1000 - 1).toISOString() });
+      const { candles } = await this.#read({ limit: PAGE, end: new Date(first * 1000 - 1).toISOString() });
       const before = candles.filter(({ time }) => time < first);
       this.complete = before.length === 0;
       this.candles = [...before, ...this.candles];
@@ -58,15 +60,17 @@ export class CandleHistory extends EventTarget {
 
   #hear(message) {
     if (message.type === "refused") return this.#tell("failed");
+    const missed = this.#joined && message.type === "snapshot";
+    this.#joined = true;
     if (this.#loading) this.#waiting.push(message);
-    else if (message.type === "snapshot") this.#load();
-    else this.#apply(message.candles.map(numbers));
+    else if (missed) this.#load();
+    else this.#follow(message);
   }
 
   async #load() {
     this.#loading = true;
     try {
-      const { candles, sequence } = await this.#read({});
+      const { candles, sequence } = await this.#read({ limit: this.candles.length ? PAGE : FIRST_PAGE });
       this.#merge(candles);
       const after = this.#waiting.filter((message) => message.last_sequence > sequence);
       this.#waiting = [];
@@ -79,7 +83,7 @@ export class CandleHistory extends EventTarget {
     }
   }
 
-  /** What was heard while a page was loading. A snapshot of a later candle may hide the end of the one before. */
+  /** What was heard after the page was read. A snapshot of a later candle may hide the end of the one before. */
   #follow(message) {
     const candles = message.candles.map(numbers);
     if (message.type === "snapshot" && candles.some(({ time }) => time > (this.candles.at(-1)?.time ?? 0))) this.#load();
@@ -110,7 +114,7 @@ export class CandleHistory extends EventTarget {
   }
 
   async #read(parameters) {
-    const query = new URLSearchParams({ interval: this.#interval, limit: PAGE, ...parameters });
+    const query = new URLSearchParams({ interval: this.#interval, ...parameters });
     const response = await fetch(`${this.#path}?${query}`, { headers: { Accept: "application/json" } });
     if (!response.ok) throw new Error(`the candles were refused: ${response.status}`);
     const { results, sequence } = await response.json();

@@ -132,6 +132,7 @@ class MarketList extends HTMLElement {
       this.#active = (this.#active + step + this.#found.length) % this.#found.length;
       this.#mark();
     } else if (event.key === "Enter") this.#parts.options.children[this.#active]?.click();
+    else if (event.key === "Escape") this.#parts.popover.hidePopover();
     else return;
     event.preventDefault();
   }

@@ -146,6 +146,7 @@ class OrderBook extends HTMLElement {
     for (const side of ["sell", "buy"]) this.#renderSide(side, sides[side], most);
     this.#renderMiddle();
     this.#parts.empty.hidden = true;
+    if (!this.#focused?.isConnected) this.#focus((this.#rows.buy[0] ?? this.#rows.sell[0])?.cells[0]);
   }
 
   #renderSide(side, levels, most) {

@@ -16,7 +16,7 @@ import { FAVOURITES, INTERVALS, isOfDays, LocalTimeScale, nameOf } from "./inter
 import { market } from "./market.js";
 
 const INTERVAL_KEY = "bourse.interval";
-const OLDER_BARS = 150; // fewer than this to the left of what is seen: load older ones
+const OLDER_BARS = 100; // fewer than this to the left of what is seen: load older ones
 const BARS_SHOWN = 110;
 
 class PriceChart extends HTMLElement {
