@@ -111,7 +111,7 @@ class Orders(BesideOrderEntry):
         )
 
 
-class OrdersExport(BesideOrderEntry):
+class OrdersExport(APIView):
     """The account's orders as a file."""
 
     @documented(

@@ -140,16 +140,16 @@ def test_what_cannot_be_asked(alice: SignedClient, path: str, asked: dict[str, s
 # ---------------------------------------------------------------------------------------------- files
 
 
-def fetch(client: ApiClient, target: str) -> httpx.Response:
-    """GET by the application that the server runs, with order entry before Django."""
+def fetch(client: ApiClient, target: str, *, method: str = "GET") -> httpx.Response:
+    """A request to the application that the server runs, with order entry before Django."""
     from trading.asgi import application
 
-    async def get() -> httpx.Response:
+    async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=application)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as browser:
-            return await browser.get(BASE + target, headers=client.headers("GET", BASE + target, b""))
+            return await browser.request(method, BASE + target, headers=client.headers(method, BASE + target, b""))
 
-    return asyncio.run(get())
+    return asyncio.run(send())
 
 
 def table(answer: httpx.Response) -> list[dict[str, str]]:
@@ -192,6 +192,13 @@ def test_a_file_of_an_unknown_market_or_nobody(alice: SignedClient):
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_market")
     assert fetch(ApiClient(), "/orders/export").status_code == 401
     assert fetch(ApiClient(), "/markets/BTC-USDT/trades/export").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+def test_a_file_is_only_to_be_read(alice: SignedClient, method: str):
+    answer = fetch(alice, "/orders/export", method=method)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_nobody_sees_the_orders_of_others(scene: Scene):

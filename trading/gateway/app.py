@@ -38,7 +38,8 @@ BATCH: Routes = {"POST": handlers.place_batch}
 TEST: Routes = {"POST": handlers.test_place}
 ORDER: Routes = {"PATCH": handlers.amend, "DELETE": handlers.cancel}
 ORDER_BY_CLIENT_ID: Routes = {"PATCH": handlers.amend_by_client_id, "DELETE": handlers.cancel_by_client_id}
-READABLE = (COLLECTION, ORDER, ORDER_BY_CLIENT_ID)
+EXPORT: Routes = {}
+READABLE = (COLLECTION, EXPORT, ORDER, ORDER_BY_CLIENT_ID)
 """Where Django answers GET, HEAD and OPTIONS."""
 
 _CHALLENGE = (b"www-authenticate", b'Signature headers="X-API-Key X-Timestamp X-Signature"')
@@ -164,6 +165,8 @@ def _route(method: str, path: str) -> tuple[Handler, str]:
         routes = BATCH
     elif rest == "test":
         routes = TEST
+    elif rest == "export":
+        routes = EXPORT
     elif rest.startswith(BY_CLIENT_ID) and len(rest) > len(BY_CLIENT_ID):
         routes, name = ORDER_BY_CLIENT_ID, rest[len(BY_CLIENT_ID) :]
     elif rest and "/" not in rest:
