@@ -60,7 +60,7 @@ def decide(client: Client, action: str, *withdrawals: Withdrawal) -> str:
 
 
 def test_every_model_that_can_be_shown_is_shown():
-    """Balances, daily volumes and candles have composite keys, which Django's admin does not take; the rest are secrets."""
+    """Django's admin does not take composite keys (balances, daily volumes, candles); the rest are secrets."""
     ours = [model for label in OURS for model in apps.get_app_config(label).get_models()]
     hidden = {model.__name__ for model in ours if model not in admin.site._registry}
     assert hidden == {"Balance", "DailyVolume", "Candle", "Session", "Authenticator"}
