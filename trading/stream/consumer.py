@@ -5,6 +5,7 @@ everything else is answered before the next request is looked at.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -33,9 +34,11 @@ PATH = "/api/v1/ws"
 ADDRESS_CONNECTIONS_MAX = 100
 MALFORMED_MAX = 100
 REQUESTS_PER_SECOND = 50
-CHECK_SECONDS = 2.0
+SLOW_CHECK_SECONDS = 1.0
+IDENTITY_CHECK_SECONDS = 4.0
 CLOSING_SECONDS = 10.0
-CANCEL_ATTEMPTS = 20
+CANCEL_ATTEMPTS = 30
+CANCEL_PAUSE_SECONDS = 1.0
 RECONNECT_AFTER_MS = 2_000
 
 GOING_AWAY = 1001
@@ -58,12 +61,12 @@ class Sockets:
         self.private = PrivateStreams(self.hub)
         self.connections: set[Socket] = set()
         self.by_address: Counter[str] = Counter()
-        self._checks: asyncio.Task[None] | None = None
+        self._checks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Follow the exchange from now on, on the running event loop."""
         self.hub.start()
-        self._checks = asyncio.create_task(self._check())
+        self._checks = [asyncio.create_task(check()) for check in (self._part_from_slow_readers, self._log_out)]
 
     async def announce_shutdown(self) -> None:
         """Tell everyone that the server is about to stop, and close."""
@@ -77,20 +80,30 @@ class Sockets:
 
     async def stop(self) -> None:
         """Follow no more."""
-        if self._checks is not None:
-            self._checks.cancel()
+        for check in self._checks:
+            check.cancel()
         await self.hub.stop()
 
-    async def _check(self) -> None:
-        """Part from slow readers, and from those whose key or session has ended."""
+    async def _part_from_slow_readers(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(SLOW_CHECK_SECONDS)
             for connection in list(self.connections):
                 if connection.outbox.is_too_slow(loop.time()):
                     connection.end(SLOW_READER)
-                elif connection.identity is not None:
-                    await connection.check_identity()
+
+    async def _log_out(self) -> None:
+        """Log out those whose key or session has ended; what cannot be found out now is asked again later."""
+        while True:
+            await asyncio.sleep(IDENTITY_CHECK_SECONDS)
+            by_identity: dict[login.Identity, list[Socket]] = {}
+            for connection in self.connections:
+                if connection.identity is not None:
+                    by_identity.setdefault(connection.identity, []).append(connection)
+            with contextlib.suppress(ApiError):
+                for identity in await READERS.run(login.ended, list(by_identity)) if by_identity else ():
+                    for connection in by_identity[identity]:
+                        connection.log_out(identity)
 
 
 class Socket(AsyncConsumer):
@@ -295,14 +308,9 @@ class Socket(AsyncConsumer):
             raise ApiError(403, "scope_missing", f"This login does not have the scope {scope}.")
         return self.identity.principal
 
-    async def check_identity(self) -> None:
-        """Log out when the key or the session no longer holds; what cannot be found out now is asked again later."""
-        assert self.identity is not None
-        try:
-            holds = await READERS.run(self.identity.holds)
-        except ApiError:
-            return
-        if not holds:
+    def log_out(self, identity: login.Identity) -> None:
+        """Act for nobody any more, if it still acts by this identity."""
+        if self.identity == identity:
             self.identity = None
             self._leave([name for name in self._channels if name in PRIVATE_CHANNELS])
             error = ApiError(401, "logged_out", "The API key or the session has ended.")
@@ -325,5 +333,5 @@ async def _cancel_all(gateway: Gateway, account_id: int) -> None:
             await gateway.lane.execute((CancelOrders(account_id),))
             return
         except LaneError:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(CANCEL_PAUSE_SECONDS)
     _logger.error("The orders of account %d could not be canceled when its connection ended", account_id)

@@ -5,7 +5,9 @@ what is loaded and what arrives join without locks. One hub lives on the process
 """
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -26,6 +28,7 @@ from trading.stream.market import MarketStream
 
 TICK_SECONDS = 1.0
 RELOAD_PAUSE_SECONDS = 0.5
+JOIN_SECONDS = 3_600
 WAITING_MAX = 10_000
 """Batches kept while the database is read; if there are more, it is read again."""
 
@@ -64,7 +67,8 @@ class Hub:
         """Begin to follow, on the running event loop."""
         self._hole.set()
         PUBLISHER.start()
-        self._tasks = [asyncio.create_task(_lasting(work)) for work in (self._follow, self._heal, self._tick)]
+        works = (self._follow, self._heal, self._tick)
+        self._tasks = [asyncio.create_task(_lasting(work)) for work in works]
 
     async def stop(self) -> None:
         """Follow no more."""
@@ -97,12 +101,17 @@ class Hub:
     async def _follow(self) -> None:
         layer = get_channel_layer()
         name = await layer.new_channel()
-        await layer.group_add(GROUP, name)
+        joined = float("-inf")
         try:
             while True:
-                message = await layer.receive(name)
-                for data in message["batches"]:
-                    self._take(committed.decode(data))
+                if time.monotonic() - joined > JOIN_SECONDS:  # layers forget members after a day
+                    await layer.group_add(GROUP, name)
+                    joined = time.monotonic()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(JOIN_SECONDS):
+                        message = await layer.receive(name)
+                    for data in message["batches"]:
+                        self._take(committed.decode(data))
         finally:
             await layer.group_discard(GROUP, name)
 

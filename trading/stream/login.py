@@ -32,6 +32,11 @@ class Identity:
         return record.expires_at is None or time.time_ns() // 1_000_000 < record.expires_at
 
 
+def ended(identities: list[Identity]) -> list[Identity]:
+    """Those of the identities that no longer hold. For threads."""
+    return [identity for identity in identities if not identity.holds()]
+
+
 async def identify(*, request: Login, scope: dict[str, Any], address: str) -> Identity:
     """Who the request says it is, if that is true. Raises ApiError 401, 403 or 404."""
     if request.api_key is None:
