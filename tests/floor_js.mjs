@@ -14,12 +14,25 @@ const BOOK = [
   ["100.50", "1"],
   ["103.00", "2"],
 ].map(level);
-const market = { lot: units("0.001"), rates: { maker: units("0.001"), taker: units("0.0015") }, feeStep: units("0.00000001") };
-const order = (fields) => ({ side: "buy", type: "limit", price: null, quantity: null, quoteAmount: null, timeInForce: "gtc", ...fields });
+const market = {
+  lot: units("0.001"),
+  rates: { maker: units("0.001"), taker: units("0.0015") },
+  feeStep: units("0.00000001"),
+};
+const order = (fields) => ({
+  side: "buy",
+  type: "limit",
+  price: null,
+  quantity: null,
+  quoteAmount: null,
+  timeInForce: "gtc",
+  ...fields,
+});
 const estimated = (fields, levels = BOOK) => estimate({ order: order(fields), levels, ...market });
 
 test("text becomes units and text again, nothing is lost", () => {
-  for (const one of ["0", "0.000000000000000001", "12345678901234567890", "43000.01", "100"]) assert.equal(text(units(one)), one);
+  for (const one of ["0", "0.000000000000000001", "12345678901234567890", "43000.01", "100"])
+    assert.equal(text(units(one)), one);
   assert.equal(text(units("1.50"), 2), "1.50");
   assert.equal(text(units("1.5"), 0), "1.5");
   assert.equal(text(units(".5")), "0.5");
@@ -27,7 +40,8 @@ test("text becomes units and text again, nothing is lost", () => {
 });
 
 test("what is no plain decimal is null", () => {
-  for (const one of ["", ".", "-1", "1e3", "1,5", " 1", "0.0000000000000000001", "abc", undefined]) assert.equal(units(one), null);
+  for (const one of ["", ".", "-1", "1e3", "1,5", " 1", "0.0000000000000000001", "abc", undefined])
+    assert.equal(units(one), null);
 });
 
 test("steps are kept in both directions", () => {
@@ -92,7 +106,10 @@ test("what the book cannot give is told", () => {
 });
 
 test("a sale costs the base and pays its fee in quote, rounded up trade by trade", () => {
-  const bids = [["100.01", "0.001"], ["99.99", "0.003"]].map(level);
+  const bids = [
+    ["100.01", "0.001"],
+    ["99.99", "0.003"],
+  ].map(level);
   const { fee, receives, cost, total } = estimate({
     order: order({ side: "sell", type: "market", quantity: units("0.004"), timeInForce: "ioc" }),
     levels: bids,
@@ -107,7 +124,13 @@ test("a sale costs the base and pays its fee in quote, rounded up trade by trade
 
 test("a rebate is what one gets, and is rounded down", () => {
   const rebate = { maker: -units("0.0002"), taker: units("0.0005") };
-  const { fee, receives } = estimate({ order: order({ price: units("99"), quantity: units("0.033") }), levels: BOOK, ...market, rates: rebate, feeStep: units("0.00001") });
+  const { fee, receives } = estimate({
+    order: order({ price: units("99"), quantity: units("0.033") }),
+    levels: BOOK,
+    ...market,
+    rates: rebate,
+    feeStep: units("0.00001"),
+  });
   assert.equal(text(fee), "0");
   assert.equal(text(receives), "0.033");
 });

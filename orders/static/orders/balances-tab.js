@@ -12,13 +12,21 @@ const NOTHING = "\u2013";
 const ENDING_ZEROS = /^([^.]*(?:\.\d*[1-9])?)(\.?0*)$/; // all of an asset's decimals are shown, so that the points stand in line
 
 export class BalancesTab extends Tab {
+  isOfMarkets = false;
   #prices = new Map([[VALUE, "1"]]);
-  #valued = false;
+  #markets = null; // market by base asset, once asked for
+  #followed = new Set();
   #signal;
   #table = new KeyedTable({
     name: "balances",
     label: "Balances",
-    columns: [["Asset"], ["Available", "number"], ["Held by orders", "number"], ["Total", "number"], [`Value in ${VALUE}`, "number"]],
+    columns: [
+      ["Asset"],
+      ["Available", "number"],
+      ["Held by orders", "number"],
+      ["Total", "number"],
+      [`Value in ${VALUE}`, "number"],
+    ],
     row: (balance) => row(balance, (asset) => this.#prices.get(asset)),
     empty: { title: "Nothing here yet.", text: "Deposits and what you buy appear here." },
   });
@@ -33,31 +41,44 @@ export class BalancesTab extends Tab {
 
   toggled(isShown) {
     super.toggled(isShown);
-    if (isShown && !this.#valued) this.#follow();
+    if (isShown && !this.#markets) this.#loadMarkets();
   }
 
   draw() {
     const balances = [...(account.balances?.values() ?? [])];
-    this.#table.show(balances.map((balance) => [balance.asset, balance]), { loading: !account.balances });
+    for (const { asset, balance } of balances) if (compareDecimals(balance, "0")) this.#follow(asset);
+    this.#table.show(
+      balances.map((balance) => [balance.asset, balance]),
+      { loading: !account.balances },
+    );
   }
 
-  /** Hear the last price of every asset that has a market against USDT. */
-  async #follow() {
-    this.#valued = true;
-    const markets = await read("/markets");
-    for (const { market, base, quote } of markets) {
-      if (quote !== VALUE) continue;
-      const stop = feed.subscribe(`ticker.${market}`, ({ last }) => {
-        if (last) this.#prices.set(base, last);
-        this.changed();
-      });
-      this.#signal.addEventListener("abort", stop);
-    }
+  async #loadMarkets() {
+    this.#markets = new Map();
+    for (const { market, base, quote } of await read("/markets"))
+      if (quote === VALUE && !this.#markets.has(base)) this.#markets.set(base, market);
+    this.changed();
+  }
+
+  /** Hear the last price of an asset, if it has a market against USDT. */
+  #follow(asset) {
+    const market = this.#markets?.get(asset);
+    if (!market || this.#followed.has(asset)) return;
+    this.#followed.add(asset);
+    const stop = feed.subscribe(`ticker.${market}`, ({ last }) => {
+      if (last) this.#prices.set(asset, last);
+      this.changed();
+    });
+    this.#signal.addEventListener("abort", stop);
   }
 }
 
 function row({ asset }, priceOf) {
-  const names = [["Available", "available"], ["Held by orders", "held"], ["Total", "balance"]];
+  const names = [
+    ["Available", "available"],
+    ["Held by orders", "held"],
+    ["Total", "balance"],
+  ];
   const cells = names.map(([label]) => cell(label, "number"));
   const value = cell(`Value in ${VALUE}`, "number");
   const element = make("tr", {}, make("th", { scope: "row" }, asset), ...cells, value);

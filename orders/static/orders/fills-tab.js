@@ -16,7 +16,16 @@ export class FillsTab extends Tab {
   #table = new KeyedTable({
     name: "fills",
     label: "Fills",
-    columns: [["Time"], ["Market"], ["Side"], ["Price", "number"], ["Amount", "number"], ["Total", "number"], ["Fee", "number"], ["Role"]],
+    columns: [
+      ["Time"],
+      ["Market"],
+      ["Side"],
+      ["Price", "number"],
+      ["Amount", "number"],
+      ["Total", "number"],
+      ["Fee", "number"],
+      ["Role"],
+    ],
     row,
     empty: { title: "No fills yet.", text: "Every trade of your orders is listed here, with its price and fee." },
   });
@@ -47,7 +56,10 @@ export class FillsTab extends Tab {
 
   draw() {
     const fills = [...(this.#fills?.values() ?? [])].sort((a, b) => b.trade_id - a.trade_id);
-    this.#table.show(fills.map((fill) => [keyOf(fill), fill]), { loading: !this.#fills });
+    this.#table.show(
+      fills.map((fill) => [keyOf(fill), fill]),
+      { loading: !this.#fills },
+    );
   }
 
   #news(fills) {

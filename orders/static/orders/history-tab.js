@@ -18,7 +18,17 @@ export class HistoryTab extends Tab {
   #table = new KeyedTable({
     name: "history",
     label: "Order history",
-    columns: [["Time"], ["Market"], ["Side"], ["Type"], ["Price", "number"], ["Average", "number"], ["Amount", "number"], ["Filled", "number"], ["Status"]],
+    columns: [
+      ["Time"],
+      ["Market"],
+      ["Side"],
+      ["Type"],
+      ["Price", "number"],
+      ["Average", "number"],
+      ["Amount", "number"],
+      ["Filled", "number"],
+      ["Status"],
+    ],
     row,
     empty: { title: "No orders have ended yet.", text: "Filled and canceled orders are kept here." },
   });
@@ -44,7 +54,10 @@ export class HistoryTab extends Tab {
 
   draw() {
     const orders = [...(this.#orders?.values() ?? [])].sort((a, b) => b.id - a.id);
-    this.#table.show(orders.map((order) => [order.id, order]), { loading: !this.#orders });
+    this.#table.show(
+      orders.map((order) => [order.id, order]),
+      { loading: !this.#orders },
+    );
   }
 
   /** A page of ended orders; pages on which all are open are passed over. */
@@ -72,8 +85,13 @@ export class HistoryTab extends Tab {
 /** An order that has ended never changes. */
 function row(order) {
   const { status, reason } = order;
-  const badge = make("span", { class: `badge ${STATUS[status] ?? ""}`, title: reason ? reasonText(reason) : null }, status);
-  const text = reason && reason !== "user_canceled" ? make("span", { class: "row-reason muted" }, reasonText(reason)) : null;
+  const badge = make(
+    "span",
+    { class: `badge ${STATUS[status] ?? ""}`, title: reason ? reasonText(reason) : null },
+    status,
+  );
+  const text =
+    reason && reason !== "user_canceled" ? make("span", { class: "row-reason muted" }, reasonText(reason)) : null;
   const element = make(
     "tr",
     {},
@@ -83,7 +101,11 @@ function row(order) {
     cell("Type", "", typeText(order)),
     cell("Price", "number", order.price ? group(order.price) : NOTHING),
     cell("Average", "number", order.average_price ? group(trimmedTo(order.average_price, order.price)) : NOTHING),
-    cell("Amount", "number", order.quantity ? group(order.quantity) : `${group(trimmed(order.quote_amount))} ${order.market.split("-")[1]}`),
+    cell(
+      "Amount",
+      "number",
+      order.quantity ? group(order.quantity) : `${group(trimmed(order.quote_amount))} ${order.market.split("-")[1]}`,
+    ),
     cell("Filled", "number", group(order.filled_quantity)),
     cell("Status", "row-status", badge, text),
   );

@@ -25,7 +25,11 @@ export class OpenOrderRow {
   constructor(order) {
     this.#order = order;
     for (const [name, label] of Object.entries(FIELDS)) {
-      this.#values[name] = make("button", { type: "button", class: "cell-edit", title: `Change the ${label.toLowerCase()}` });
+      this.#values[name] = make("button", {
+        type: "button",
+        class: "cell-edit",
+        title: `Change the ${label.toLowerCase()}`,
+      });
       this.#values[name].addEventListener("click", () => this.#edit(name));
       this.#cells[name] = cell(label, "number", this.#values[name]);
     }
@@ -38,7 +42,12 @@ export class OpenOrderRow {
       cell("Type", "", typeText(order)),
       this.#cells.price,
       this.#cells.quantity,
-      cell("Filled", "row-filled", make("span", { class: "fill-track", "aria-hidden": "true" }, this.#bar), this.#percent),
+      cell(
+        "Filled",
+        "row-filled",
+        make("span", { class: "fill-track", "aria-hidden": "true" }, this.#bar),
+        this.#percent,
+      ),
       this.#total,
       this.#actions,
     );
@@ -70,11 +79,16 @@ export class OpenOrderRow {
   }
 
   #showCancel() {
-    const button = make("button", { type: "button", class: "button quiet row-cancel", "aria-label": `Cancel: ${orderText(this.#order)}` }, "Cancel");
+    const button = make(
+      "button",
+      { type: "button", class: "button quiet row-cancel", "aria-label": `Cancel: ${orderText(this.#order)}` },
+      "Cancel",
+    );
     button.addEventListener("click", async () => {
-      button.disabled = true;
+      if (button.getAttribute("aria-disabled") === "true") return;
+      button.setAttribute("aria-disabled", "true"); // and not disabled, so that the focus stays
       await cancelOrder(this.#order);
-      button.disabled = false;
+      button.setAttribute("aria-disabled", "false");
     });
     this.#actions.replaceChildren(button);
   }
@@ -85,7 +99,14 @@ export class OpenOrderRow {
     this.#inputs = {};
     for (const [name, label] of Object.entries(FIELDS)) {
       const error = `order-${this.#order.id}-${name}-error`;
-      const attributes = { type: "text", inputmode: "decimal", autocomplete: "off", maxlength: 40, "aria-label": label, "aria-describedby": error };
+      const attributes = {
+        type: "text",
+        inputmode: "decimal",
+        autocomplete: "off",
+        maxlength: 40,
+        "aria-label": label,
+        "aria-describedby": error,
+      };
       this.#inputs[name] = make("input", { ...attributes, class: "cell-input", name });
       this.#inputs[name].value = this.#order[name];
       this.#errors[name] = make("span", { class: "cell-error", id: error, role: "alert" });

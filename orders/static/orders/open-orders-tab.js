@@ -1,5 +1,6 @@
 // The Open orders tab: what waits in the books, with progress, amending in place, cancel and cancel all.
 
+import { atMostEvery } from "../marketdata/frame.js";
 import { account } from "./account.js";
 import { make, setText } from "./dom.js";
 import { OpenOrderRow } from "./open-order-row.js";
@@ -7,6 +8,7 @@ import { cancelAllOrders } from "./order-actions.js";
 import { KeyedTable, Tab } from "./table.js";
 
 const SHOWN_STEP = 100;
+const COUNT_MS = 100;
 
 export class OpenOrdersTab extends Tab {
   #onlyMarket;
@@ -17,7 +19,17 @@ export class OpenOrdersTab extends Tab {
   #table = new KeyedTable({
     name: "open",
     label: "Open orders",
-    columns: [["Time"], ["Market"], ["Side"], ["Type"], ["Price", "number"], ["Amount", "number"], ["Filled"], ["Total", "number"], [""]],
+    columns: [
+      ["Time"],
+      ["Market"],
+      ["Side"],
+      ["Type"],
+      ["Price", "number"],
+      ["Amount", "number"],
+      ["Filled"],
+      ["Total", "number"],
+      [""],
+    ],
     row: (order) => new OpenOrderRow(order),
     empty: { title: "No open orders yet.", text: "Orders you place wait here until they fill." },
   });
@@ -32,7 +44,9 @@ export class OpenOrdersTab extends Tab {
       this.#shown += SHOWN_STEP;
       this.draw();
     });
-    account.addEventListener("orders", () => this.#heard(), { signal });
+    const counted = atMostEvery(COUNT_MS, () => this.#count());
+    account.addEventListener("orders", counted, { signal });
+    account.addEventListener("orders", this.changed, { signal });
   }
 
   toggled(isShown) {
@@ -41,22 +55,25 @@ export class OpenOrdersTab extends Tab {
   }
 
   filtered() {
-    this.#heard();
+    this.#count();
+    this.changed();
   }
 
   draw() {
     const orders = this.#orders();
     const shown = orders.slice(0, this.#shown);
-    this.#table.show(shown.map((order) => [order.id, order]), { loading: !account.orders });
+    this.#table.show(
+      shown.map((order) => [order.id, order]),
+      { loading: !account.orders },
+    );
     this.#pager.hidden = shown.length === orders.length;
     setText(this.#more, `Show more (${orders.length - shown.length})`);
   }
 
-  #heard() {
+  #count() {
     const count = this.#orders().length;
     this.counted(account.complete ? count : `${count}+`);
     this.#offerCancelAll();
-    this.changed();
   }
 
   #orders() {

@@ -1,12 +1,12 @@
 // What one does to open orders: amend, cancel, cancel all, cancel the last. Asks where much is at stake and tells the
 // outcome; the panel, the shortcuts and the chart ("amend-order" on document) all come here.
 
-import { book } from "../marketdata/book.js";
 import { group, trimmed } from "../trading/format.js";
 import { account } from "./account.js";
 import { unitsOf } from "./amounts.js";
 import { confirmed } from "./confirm-dialog.js";
 import { baseOf, market } from "./filters.js";
+import { best } from "./live-estimate.js";
 import { toast } from "./news.js";
 import { amend, cancel, cancelAll } from "./order-entry.js";
 import { warning } from "./risk.js";
@@ -27,9 +27,7 @@ export async function amendOrder(order, changes) {
 function farPrice({ market: symbol, side }, text) {
   const price = unitsOf(text);
   if (symbol !== market.market || !price) return null;
-  const { bid, ask } = book.best();
-  const best = { bid: bid && unitsOf(bid), ask: ask && unitsOf(ask) };
-  return warning({ order: { type: "limit", side, price }, best, market });
+  return warning({ order: { type: "limit", side, price }, best: best(), market });
 }
 
 /** Cancel an order; a refusal becomes a toast. */

@@ -5,14 +5,14 @@ import { group, percent, trimmed } from "../trading/format.js";
 import { book } from "../marketdata/book.js";
 import { feed } from "../marketdata/feed.js";
 import { oncePerFrame } from "../marketdata/frame.js";
-import { account, signedUnits } from "./account.js";
-import { least, dividedBy, roundedDown, stepOf, textOf, unitsOf } from "./amounts.js";
+import { account } from "./account.js";
+import { textOf, unitsOf } from "./amounts.js";
 import { confirmed } from "./confirm-dialog.js";
 import { setText } from "./dom.js";
-import { estimate, walk } from "./estimate.js";
 import { market } from "./filters.js";
+import { best, estimated, loadFeeSteps, rates, shareOf, touchPrice } from "./live-estimate.js";
 import { toast } from "./news.js";
-import { place, read } from "./order-entry.js";
+import { place } from "./order-entry.js";
 import { reasonText } from "./reasons.js";
 import { warning } from "./risk.js";
 import { ticketView } from "./ticket-view.js";
@@ -30,7 +30,6 @@ export class OrderTicket extends HTMLElement {
   #refused = new Map();
   #answer = null; // {kind, text} on the button, for a moment
   #sending = false;
-  #feeSteps = new Map();
   #stop = new AbortController();
   #draw = oncePerFrame(() => this.isConnected && this.#render());
 
@@ -43,15 +42,19 @@ export class OrderTicket extends HTMLElement {
     this.addEventListener("keydown", (event) => this.#key(event), { signal });
     this.#parts.form.addEventListener("submit", (event) => this.#submitted(event));
     this.#parts.available.addEventListener("click", () => this.#share(100));
-    this.#parts.touch.addEventListener("click", () => this.pick({ price: this.#touchPrice() }));
-    for (const button of this.#parts.shares) button.addEventListener("click", () => this.#share(Number(button.dataset.share)));
+    this.#parts.touch.addEventListener("click", () => this.pick({ price: touchPrice(this.side) }));
+    for (const button of this.#parts.shares)
+      button.addEventListener("click", () => this.#share(Number(button.dataset.share)));
     document.addEventListener("pick-price", ({ detail }) => this.pick(detail), { signal });
     document.addEventListener("pick-level", ({ detail }) => this.pick(detail), { signal });
     book.addEventListener("change", this.#draw, { signal });
     for (const type of ["balances", "rates", "orders"]) account.addEventListener(type, this.#draw, { signal });
-    signal.addEventListener("abort", feed.subscribe(`ticker.${market.market}`, (message) => this.#heardTicker(message)));
+    signal.addEventListener(
+      "abort",
+      feed.subscribe(`ticker.${market.market}`, (message) => this.#heardTicker(message)),
+    );
     this.#render();
-    this.#loadAssets();
+    loadFeeSteps().then(this.#draw);
   }
 
   disconnectedCallback() {
@@ -179,36 +182,17 @@ export class OrderTicket extends HTMLElement {
   /** Take a share (percent) of what is available. */
   #share(percentage) {
     const available = this.#available();
-    if (available === null) return;
     const order = this.#order();
-    const share = (available * BigInt(percentage)) / 100n;
-    const budget = least(share, market.mostNotional);
-    const { input } = this.#parts.quantity;
-    if (order.type === "limit" && !order.price) order.price = this.#takeTouchPrice();
-    if (order.byAmount) input.value = textOf(roundedDown(budget, stepOf(market.price_decimals)));
-    else if (order.type === "market") input.value = this.#lots(order.side === "sell" ? share : this.#bought(budget));
-    else if (!order.price) return;
-    else if (order.side === "buy") input.value = this.#lots(dividedBy(budget, order.price));
-    else input.value = this.#lots(least(share, dividedBy(market.mostNotional, order.price)));
+    if (order.type === "limit" && !order.price) {
+      this.#parts.price.input.value = touchPrice(order.side) ?? "";
+      order.price = unitsOf(this.#parts.price.input.value);
+    }
+    const amount = available === null ? null : shareOf({ order, percentage, available });
+    if (amount === null) return;
+    this.#parts.quantity.input.value = amount;
     this.#flash(["quantity"]);
     this.#touched.add("quantity");
-    this.#edited(input);
-  }
-
-  /** Fill in the price at which the order would trade at once; in units, null when the book is empty. */
-  #takeTouchPrice() {
-    const price = this.#touchPrice() ?? "";
-    this.#parts.price.input.value = price;
-    return unitsOf(price);
-  }
-
-  #lots(quantity) {
-    return textOf(least(roundedDown(quantity, market.lot), roundedDown(market.mostQuantity, market.lot)));
-  }
-
-  /** What a market buy gets for `budget` as the book stands. */
-  #bought(budget) {
-    return walk({ ...this.#walked("buy"), limit: null, budget, rate: 0n }).quantity;
+    this.#edited(this.#parts.quantity.input);
   }
 
   // ---------------------------------------------------------------------------------------------- what it would do
@@ -217,41 +201,10 @@ export class OrderTicket extends HTMLElement {
     return account.available(this.side === "buy" ? quote : base);
   }
 
-  #rates() {
-    const known = account.rates.get(market.market);
-    return known ?? { maker: signedUnits(market.maker_rate), taker: signedUnits(market.taker_rate) };
-  }
-
-  #walked(side) {
-    const feeStep = this.#feeSteps.get(side === "buy" ? base : quote) ?? 1n; // exact until the unit is known
-    return { side, levels: levelsOf(side === "buy" ? "sell" : "buy"), lot: market.lot, feeStep };
-  }
-
-  /** What the order would do, or null while there is nothing to say. */
-  #estimated(order) {
-    if (order.type === "limit" ? !order.price || !order.quantity : !order.quantity && !order.quoteAmount) return null;
-    return estimate({ order, rates: this.#rates(), ...this.#walked(order.side) });
-  }
-
-  #best() {
-    const { bid, ask } = book.best();
-    return { bid: bid && unitsOf(bid), ask: ask && unitsOf(ask) };
-  }
-
-  #touchPrice() {
-    const { bid, ask } = book.best();
-    return this.side === "buy" ? (ask ?? bid) : (bid ?? ask);
-  }
-
   /** Why no order is taken now; null when the market takes this one. */
   #closed(order) {
     if (this.#state === "open" || (this.#state === "post_only" && order.postOnly)) return null;
     return reasonText(`market_${this.#state}`);
-  }
-
-  async #loadAssets() {
-    for (const { asset, scale } of await read("/assets")) this.#feeSteps.set(asset, stepOf(scale));
-    this.#draw();
   }
 
   #heardTicker({ state }) {
@@ -272,8 +225,7 @@ export class OrderTicket extends HTMLElement {
     this.#refused.clear();
     this.#render();
     if (first) return this.#fieldOf(first.field).input.focus();
-    const estimated = this.#estimated(order);
-    const risky = warning({ order, best: this.#best(), estimated, market });
+    const risky = warning({ order, best: best(), estimated: estimated(order), market });
     const agree = `${says(order)} anyway`;
     if (risky && !(await confirmed({ ...risky, agree, kind: order.side }))) return;
     await this.#send(order);
@@ -312,7 +264,10 @@ export class OrderTicket extends HTMLElement {
   #refuse(error) {
     const { field } = error;
     const name = field === "quote_amount" ? "quantity" : field;
-    this.#refused.set(this.#fieldOf(name) ? name : "", error.status === 401 ? "Your session has ended: log in again." : error.message);
+    this.#refused.set(
+      this.#fieldOf(name) ? name : "",
+      error.status === 401 ? "Your session has ended: log in again." : error.message,
+    );
     this.#show("refused", error.isUnanswered ? "No answer" : "Refused");
     toast("error", error.isUnanswered ? "No answer to the order" : "Order refused", error.message);
     this.#render();
@@ -338,19 +293,19 @@ export class OrderTicket extends HTMLElement {
 
   #render() {
     const order = this.#order();
-    const estimated = this.#estimated(order);
+    const would = estimated(order);
     const limit = order.type === "limit";
     this.dataset.side = order.side;
     this.#renderFields(order, limit);
     this.#renderProblems(order);
-    this.#renderSummary(order, estimated, limit);
+    this.#renderSummary(order, would, limit);
     this.#renderSubmit(order);
-    setText(this.#parts.note, note(order, estimated, account.orders));
+    setText(this.#parts.note, note(order, would, account.orders));
   }
 
   #renderFields(order, limit) {
-    const { price, unit, quantity, postOnly, available, touch, shares } = this.#parts;
-    price.element.hidden = postOnly.element.hidden = !limit;
+    const { unit, quantity, postOnly, available, touch, shares } = this.#parts;
+    this.#parts.price.element.hidden = postOnly.element.hidden = !limit;
     const choosable = !limit && order.side === "buy";
     unit.hidden = !choosable;
     quantity.unitText.hidden = choosable;
@@ -359,9 +314,9 @@ export class OrderTicket extends HTMLElement {
     setText(available, units === null ? NOTHING : `${amountText(units, asset)} ${asset}`);
     available.disabled = units === null;
     for (const button of shares) button.disabled = units === null;
-    const best = this.#touchPrice();
-    touch.hidden = !best;
-    if (best) setText(touch, `${order.side === "buy" ? "Ask" : "Bid"} ${group(best)}`);
+    const price = touchPrice(order.side);
+    touch.hidden = !price;
+    if (price) setText(touch, `${price === book.best().ask ? "Ask" : "Bid"} ${group(price)}`);
   }
 
   #renderProblems(order) {
@@ -380,18 +335,19 @@ export class OrderTicket extends HTMLElement {
     message.hidden = !message.textContent;
   }
 
-  #renderSummary(order, estimated, limit) {
+  #renderSummary(order, would, limit) {
     const { average, slippage, total, fee, receives, worst } = this.#parts.rows;
     const buying = order.side === "buy";
     average.element.hidden = slippage.element.hidden = limit;
-    const show = (row, units, asset) => setText(row.value, units === null ? NOTHING : `${amountText(units, asset)} ${asset}`);
-    show(average, estimated?.average ?? null, quote);
-    setText(slippage.value, estimated?.slippage == null ? NOTHING : percent(textOf(estimated.slippage)).replace("+", ""));
-    show(total, estimated?.total ?? null, quote);
-    setText(fee.name, feeName(this.#rates(), estimated));
-    show(fee, estimated?.fee ?? null, buying ? base : quote);
-    show(receives, estimated?.receives ?? null, buying ? base : quote);
-    show(worst, estimated?.cost ?? null, buying ? quote : base);
+    const show = (row, units, asset) =>
+      setText(row.value, units === null ? NOTHING : `${amountText(units, asset)} ${asset}`);
+    show(average, would?.average ?? null, quote);
+    setText(slippage.value, would?.slippage == null ? NOTHING : percent(textOf(would.slippage)).replace("+", ""));
+    show(total, would?.total ?? null, quote);
+    setText(fee.name, feeName(rates(), would));
+    show(fee, would?.fee ?? null, buying ? base : quote);
+    show(receives, would?.receives ?? null, buying ? base : quote);
+    show(worst, would?.cost ?? null, buying ? quote : base);
   }
 
   #renderSubmit(order) {
@@ -414,11 +370,6 @@ export class OrderTicket extends HTMLElement {
       requestAnimationFrame(() => box.classList.add("flash"));
     }
   }
-}
-
-/** [price, quantity] of one side of the book in units, best first, as far as anyone asks. */
-function* levelsOf(side) {
-  for (const { price, quantity } of book.levels(side)) yield [unitsOf(price), unitsOf(quantity)];
 }
 
 customElements.define("order-ticket", OrderTicket);

@@ -14,6 +14,7 @@ const CHOICE = "orders-panel.only-this-market";
 export class OrdersPanel extends HTMLElement {
   #tabs = [];
   #shown = null;
+  #filter = null;
   #stop = new AbortController();
 
   connectedCallback() {
@@ -48,12 +49,17 @@ export class OrdersPanel extends HTMLElement {
 
   #build(only) {
     const list = make("div", { class: "tabs account-tabs", role: "tablist", "aria-label": "My account" });
-    const filter = make("label", { class: "check account-filter" }, only, make("span", {}, `Only ${market.market}`));
-    const tools = make("div", { class: "account-tools" }, filter);
+    this.#filter = make("label", { class: "check account-filter" }, only, make("span", {}, `Only ${market.market}`));
+    const tools = make("div", { class: "account-tools" }, this.#filter);
     this.replaceChildren(make("div", { class: "account-head" }, list, tools));
     for (const tab of this.#tabs) {
       const badge = make("span", { class: "badge", hidden: true });
-      tab.button = make("button", { type: "button", role: "tab", id: `tab-${tab.name}`, "aria-controls": `panel-${tab.name}` }, tab.title, badge);
+      tab.button = make(
+        "button",
+        { type: "button", role: "tab", id: `tab-${tab.name}`, "aria-controls": `panel-${tab.name}` },
+        tab.title,
+        badge,
+      );
       tab.panel.id = `panel-${tab.name}`;
       tab.panel.setAttribute("role", "tabpanel");
       tab.panel.setAttribute("aria-labelledby", tab.button.id);
@@ -71,6 +77,7 @@ export class OrdersPanel extends HTMLElement {
 
   #show(shown) {
     this.#shown = shown;
+    this.#filter.hidden = !shown.isOfMarkets;
     for (const tab of this.#tabs) {
       const isShown = tab === shown;
       tab.button.setAttribute("aria-selected", isShown);
@@ -98,7 +105,15 @@ export class OrdersPanel extends HTMLElement {
         "div",
         { class: "empty" },
         make("strong", {}, "Your orders, fills and balances will be here."),
-        make("p", {}, "The market is open to everyone to watch. To trade, ", make("a", { href: `/login?next=${here}` }, "log in"), " or ", make("a", { href: `/signup?next=${here}` }, "sign up"), "."),
+        make(
+          "p",
+          {},
+          "The market is open to everyone to watch. To trade, ",
+          make("a", { href: `/login?next=${here}` }, "log in"),
+          " or ",
+          make("a", { href: `/signup?next=${here}` }, "sign up"),
+          ".",
+        ),
       ),
     );
   }

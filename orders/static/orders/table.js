@@ -11,6 +11,8 @@ export class Tab {
   button = null;
   tools = null;
   isShown = false;
+  /** True if its rows belong to markets, so that they can be filtered by them. */
+  isOfMarkets = true;
   panel = make("div", { class: "account-body", tabindex: 0 });
   /** Told how many the badge shows; the panel sets it. */
   counted = () => undefined;
@@ -49,7 +51,12 @@ export class KeyedTable {
   constructor({ name, label, columns, row, empty }) {
     this.#row = row;
     const heads = columns.map(([text, className]) => make("th", { scope: "col", class: className ?? "" }, text));
-    this.#table = make("table", { class: `table cards ${name}-table`, "aria-label": label }, make("thead", {}, make("tr", {}, ...heads)), this.#body);
+    this.#table = make(
+      "table",
+      { class: `table cards ${name}-table`, "aria-label": label },
+      make("thead", {}, make("tr", {}, ...heads)),
+      this.#body,
+    );
     this.#empty = make("div", { class: "empty" }, make("strong", {}, empty.title), make("p", {}, empty.text));
     this.element.append(this.#table, this.#empty);
   }
@@ -59,6 +66,7 @@ export class KeyedTable {
     const keys = new Set(items.map(([key]) => key));
     for (const [key, { element }] of this.#rows)
       if (!keys.has(key)) {
+        if (element.contains(document.activeElement)) this.element.closest("[tabindex]")?.focus();
         element.remove();
         this.#rows.delete(key);
       }

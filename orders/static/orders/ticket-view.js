@@ -25,20 +25,49 @@ const SELF_TRADE = [
 export function ticketView(host, { signedIn, demo }) {
   const parts = {
     banner: make("p", { class: "notice warning ticket-banner", id: "ticket-banner", role: "status", hidden: true }),
-    sides: choice("side", "Side", [["buy", "Buy"], ["sell", "Sell"]], "ticket-sides"),
-    types: choice("type", "Order type", [["limit", "Limit"], ["market", "Market"]], "ticket-types"),
+    sides: choice(
+      "side",
+      "Side",
+      [
+        ["buy", "Buy"],
+        ["sell", "Sell"],
+      ],
+      "ticket-sides",
+    ),
+    types: choice(
+      "type",
+      "Order type",
+      [
+        ["limit", "Limit"],
+        ["market", "Market"],
+      ],
+      "ticket-types",
+    ),
     available: make("button", { type: "button", class: "ticket-available", disabled: true }),
     price: decimalField("price", "Price", quote),
     quantity: decimalField("quantity", "Amount", base),
-    unit: make("select", { class: "ticket-unit", "aria-label": "Amount in", hidden: true }, ...options([["base", base], ["quote", quote]])),
+    unit: make(
+      "select",
+      { class: "ticket-unit", "aria-label": "Amount in", hidden: true },
+      ...options([
+        ["base", base],
+        ["quote", quote],
+      ]),
+    ),
     touch: make("button", { type: "button", class: "ticket-touch" }),
-    shares: SHARES.map((share) => make("button", { type: "button", class: "ticket-share", "data-share": share }, `${share}%`)),
+    shares: SHARES.map((share) =>
+      make("button", { type: "button", class: "ticket-share", "data-share": share }, `${share}%`),
+    ),
     time: choiceField("time_in_force", "Time in force", TIMES),
     selfTrade: selectField("self_trade_prevention", "Self-trade", SELF_TRADE),
     postOnly: checkField("post_only", "Post-only", "refused if it would trade"),
     rows: summaryRows(),
     note: make("p", { class: "ticket-note", id: "ticket-note" }),
-    submit: make("button", { type: "submit", class: "button large wide ticket-submit", "aria-describedby": "ticket-note ticket-banner" }),
+    submit: make("button", {
+      type: "submit",
+      class: "button large wide ticket-submit",
+      "aria-describedby": "ticket-note ticket-banner",
+    }),
     message: make("p", { class: "ticket-message error", role: "alert" }),
   };
   parts.quantity.box.append(parts.unit);
@@ -69,7 +98,12 @@ function choice(name, legend, choices, className) {
     const more = title && make("span", { class: "visually-hidden" }, title);
     return make("label", { class: value, title }, inputs[value], make("span", {}, text), more);
   });
-  const element = make("fieldset", { class: `segments ${className}` }, make("legend", { class: "visually-hidden" }, legend), ...labels);
+  const element = make(
+    "fieldset",
+    { class: `segments ${className}` },
+    make("legend", { class: "visually-hidden" }, legend),
+    ...labels,
+  );
   return { element, inputs };
 }
 
@@ -79,7 +113,13 @@ function choiceField(name, label, choices) {
   const error = make("p", { class: "error", "aria-live": "polite" });
   const all = Object.values(inputs);
   return {
-    element: make("div", { class: "field" }, make("span", { class: "option-name", "aria-hidden": "true" }, label), element, error),
+    element: make(
+      "div",
+      { class: "field" },
+      make("span", { class: "option-name", "aria-hidden": "true" }, label),
+      element,
+      error,
+    ),
     input: element,
     error,
     get value() {
@@ -94,7 +134,15 @@ function choiceField(name, label, choices) {
 
 function decimalField(name, label, unit) {
   const id = `ticket-${name}`;
-  const attributes = { id, name, inputmode: "decimal", autocomplete: "off", spellcheck: "false", maxlength: 40, placeholder: "0" };
+  const attributes = {
+    id,
+    name,
+    inputmode: "decimal",
+    autocomplete: "off",
+    spellcheck: "false",
+    maxlength: 40,
+    placeholder: "0",
+  };
   const input = make("input", { type: "text", ...attributes, "aria-describedby": `${id}-error` });
   const unitText = make("span", { class: "ticket-unit-text" }, unit);
   const box = make("div", { class: "affix" }, input, unitText);
@@ -115,7 +163,11 @@ function checkField(name, label, hint) {
   const input = make("input", { type: "checkbox", id, name, "aria-describedby": `${id}-error` });
   const text = make("span", {}, label, make("span", { class: "hint" }, ` ${hint}`));
   const error = make("p", { class: "error", id: `${id}-error`, "aria-live": "polite" });
-  return { element: make("div", { class: "field" }, make("label", { class: "check" }, input, text), error), input, error };
+  return {
+    element: make("div", { class: "field" }, make("label", { class: "check" }, input, text), error),
+    input,
+    error,
+  };
 }
 
 function options(choices) {

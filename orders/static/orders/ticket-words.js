@@ -32,8 +32,7 @@ export function note(order, estimated, own) {
   }
   if (meetsOwn(order, traded.last, own)) return "Meets an order of your own on the other side.";
   if (resting) return `${amount(traded.quantity)} trade at once, the rest waits in the book.`;
-  if (!traded.complete)
-    return `The book has only ${amount(traded.quantity)} for it; the rest is canceled.`;
+  if (!traded.complete) return `The book has only ${amount(traded.quantity)} for it; the rest is canceled.`;
   return "Trades at once.";
 }
 
@@ -58,5 +57,7 @@ export function feeName({ maker, taker }, estimated) {
 /** A number as people type or paste it: without spaces and thousands separators; a lone comma is a point. */
 export function plain(text) {
   const tight = text.trim().replaceAll(/[\s_]/g, "");
-  return /^\d+,\d*$/.test(tight) && !/^\d{1,3},\d{3}$/.test(tight) ? tight.replace(",", ".") : tight.replaceAll(",", "");
+  return /^\d+,\d*$/.test(tight) && !/^\d{1,3},\d{3}$/.test(tight)
+    ? tight.replace(",", ".")
+    : tight.replaceAll(",", "");
 }

@@ -41,7 +41,10 @@ function amountProblem(order, market, available) {
   if (notional > market.mostNotional)
     return { field, text: `Price times quantity must be at most ${group(market.max_notional)} ${quote}.` };
   if (order.side === "buy" && available !== null && notional > available)
-    return { field, text: `This costs ${group(textOf(notional))} ${quote}; ${group(textOf(available))} ${quote} are available.` };
+    return {
+      field,
+      text: `This costs ${group(textOf(notional))} ${quote}; ${group(textOf(available))} ${quote} are available.`,
+    };
   return null;
 }
 
