@@ -109,7 +109,7 @@ def test_a_static_file_can_be_read_only(server: ServerProcess) -> None:
 def test_a_production_server_collects_by_itself_and_lets_browsers_keep_files(make_server: MakeServer) -> None:
     server = make_server(env=PRODUCTION | {"ALLOWED_HOSTS": "127.0.0.1", "TRUSTED_PROXIES": "127.0.0.1"})
     server.start()
-    server.wait_ready(timeout=60)
+    server.wait_ready(timeout=240)
     page = server.get("/", headers={"X-Forwarded-Proto": "https"})
     assert page.status_code == 200
     files = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
@@ -131,7 +131,7 @@ def test_a_production_server_collects_by_itself_and_lets_browsers_keep_files(mak
 def test_production_collects_everything_under_names_that_follow_the_content(tmp_path: Path) -> None:
     env = clean_env() | PRODUCTION | {"DATA_DIR": str(tmp_path)}
     command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
-    result = subprocess.run(command, cwd=environment.PROJECT_ROOT, env=env, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, cwd=environment.PROJECT_ROOT, env=env, capture_output=True, text=True, timeout=240)
     assert result.returncode == 0, result.stderr
     static = tmp_path / "static"
     names: dict[str, str] = json.loads((static / "staticfiles.json").read_text())["paths"]
