@@ -104,7 +104,15 @@ export class CandleHistory extends EventTarget {
       if (!last || candle.time > last.time) this.candles.push(candle);
       else this.#replace(candle);
     }
-    if (changes.length) this.#tell("update", changes);
+    if (this.candles.length > KEPT + PAGE) this.#forget();
+    else if (changes.length) this.#tell("update", changes);
+  }
+
+  /** A page that is open for days keeps what one may scroll to. */
+  #forget() {
+    this.candles = this.candles.slice(-KEPT);
+    this.complete = false;
+    this.#tell("reset");
   }
 
   #replace(candle) {

@@ -48,14 +48,14 @@ class OrderBook extends HTMLElement {
         <div role="rowgroup"><div class="ladder-head" role="row">
           <span role="columnheader"></span><span role="columnheader"></span><span role="columnheader"></span>
         </div></div>
-        <div class="ladder-rows live-data">
+        <div class="ladder-rows live-data" role="none">
           <div class="side asks" role="rowgroup" aria-label="Asks"></div>
           <div class="middle" role="rowgroup"><div role="row">
             <strong class="number last" role="gridcell">\u2013</strong>
             <span class="spread number" role="gridcell"></span>
           </div></div>
           <div class="side bids" role="rowgroup" aria-label="Bids"></div>
-          <p class="ladder-empty empty">Loading the book\u2026</p>
+          <p class="ladder-empty empty" aria-hidden="true">Loading the book\u2026</p>
         </div>
       </div>`;
     const find = (selector) => this.querySelector(selector);

@@ -18,6 +18,7 @@ import { market } from "./market.js";
 const INTERVAL_KEY = "bourse.interval";
 const OLDER_BARS = 100; // fewer than this to the left of what is seen: load older ones
 const BARS_SHOWN = 110;
+const UPDATES_MAX = 200; // more than these are drawn anew faster than one by one
 
 class PriceChart extends HTMLElement {
   #interval = INTERVALS.find((interval) => interval === localStorage.getItem(INTERVAL_KEY)) ?? "1m";
@@ -29,7 +30,8 @@ class PriceChart extends HTMLElement {
   #volume = null;
   #orders = null;
   #hovered = null;
-  #changed = [];
+  #drawnTo = -Infinity;
+  #changed = new Map(); // by time: a hidden page collects, and must not collect for ever
   #parts = {};
   #drawUpdates = oncePerFrame(() => this.#applyUpdates());
   #drawLegend = oncePerFrame(() => this.#legend());
@@ -143,7 +145,7 @@ class PriceChart extends HTMLElement {
     this.#scale.utc = isOfDays(interval);
     this.#chart.applyOptions({ timeScale: { timeVisible: !isOfDays(interval), secondsVisible: interval === "1s" } });
     this.#hovered = null;
-    this.#changed = [];
+    this.#changed.clear();
     const history = (this.#history = new CandleHistory({ market: market.market, interval }));
     let first = true;
     history.addEventListener("reset", () => {
@@ -153,7 +155,7 @@ class PriceChart extends HTMLElement {
     });
     history.addEventListener("older", () => this.#drawAll());
     history.addEventListener("update", ({ detail }) => {
-      this.#changed.push(...detail);
+      for (const candle of detail) this.#changed.set(candle.time, candle);
       this.#drawUpdates();
     });
     history.addEventListener("failed", () => this.#say("The candles could not be loaded. Trying again\u2026"));
@@ -161,7 +163,8 @@ class PriceChart extends HTMLElement {
 
   #drawAll() {
     const { candles } = this.#history;
-    this.#changed = [];
+    this.#changed.clear();
+    this.#drawnTo = candles.at(-1)?.time ?? -Infinity;
     this.#candles.setData(candles);
     this.#volume.setData(candles.map((candle) => this.#bar(candle)));
     this.#redrawOrders();
@@ -178,12 +181,14 @@ class PriceChart extends HTMLElement {
   }
 
   #applyUpdates() {
-    const changed = this.#changed;
-    this.#changed = [];
+    const changed = [...this.#changed.values()];
+    if (changed.length > UPDATES_MAX) return this.#drawAll();
+    this.#changed.clear();
     for (const candle of changed) {
-      const historical = candle.time < (this.#history.candles.at(-1)?.time ?? 0);
-      this.#candles.update(candle, historical);
-      this.#volume.update(this.#bar(candle), historical);
+      const isOlder = candle.time < this.#drawnTo;
+      this.#candles.update(candle, isOlder);
+      this.#volume.update(this.#bar(candle), isOlder);
+      this.#drawnTo = Math.max(this.#drawnTo, candle.time);
     }
     if (!changed.length) return;
     this.dataset.candles = this.#history.candles.length;
