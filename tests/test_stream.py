@@ -230,10 +230,11 @@ def test_orders_reach_the_book_in_the_order_of_their_requests(server, signers):
         for number in range(100):
             order = limit("buy", "42000.00", "0.00100", client_order_id=f"line-{number}")
             socket.connection.send(json.dumps({"op": "order.place", "id": f"line-{number}", "order": order}))
-        ids = [
-            socket.receive(lambda message, name=f"line-{number}": message.get("id") == name)["result"]["id"]
-            for number in range(100)
-        ]
+        answers: dict[str, int] = {}
+        while len(answers) < 100:
+            answer = socket.receive(lambda message: message.get("op") == "order.place")
+            answers[answer["id"]] = answer["result"]["id"]
+    ids = [answers[f"line-{number}"] for number in range(100)]
     assert ids == sorted(ids)
 
 

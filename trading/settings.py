@@ -255,8 +255,10 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
-PERMISSIONS_REFUSED = ("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer")
-PERMISSIONS_REFUSED += ("microphone", "midi", "payment", "usb")
+PERMISSIONS_REFUSED = (
+    *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope"),
+    *("magnetometer", "microphone", "midi", "payment", "usb"),
+)
 if PRODUCTION:
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]

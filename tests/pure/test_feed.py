@@ -43,7 +43,7 @@ def test_a_side_is_its_levels_best_first(changes):
 @given(steps, st.integers(0, 30))
 def test_whoever_knew_the_book_at_any_update_knows_it_after_what_he_missed(changes, known):
     feed = DepthFeed(Depth(), sequence=100)
-    books = {100: ({}, {})}
+    books: dict[int, tuple[dict[int, int], dict[int, int]]] = {100: ({}, {})}
     for sequence, (bids, asks, told) in enumerate(changes, start=101):
         feed.apply(bids, asks)
         if told:
