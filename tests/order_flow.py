@@ -47,7 +47,7 @@ class OrderFlow:
             await asyncio.gather(
                 *(self._trade(client, number, requests, pause_max) for number in range(len(self._signers)))
             )
-            body = _limit_order("buy", MIDDLE - 500, "0.12345") | {"client_order_id": f"{NAME}-last"}
+            body = _limit_order("buy", MIDDLE - 500, "0.12345") | {"client_order_id": f"{NAME}-{self._seed}-last"}
             answer = await self._send(client, self._signers[0], "POST", ORDERS, body)
             assert answer.status_code == 201, answer.text
             return int(answer.json()["id"])
@@ -66,7 +66,7 @@ class OrderFlow:
                 )
                 await self._send(client, signer, "PATCH", f"{ORDERS}/{chance.choice(open_orders)}", change)
             else:
-                body = _random_order(chance) | {"client_order_id": f"{NAME}-{number}-{count}"}
+                body = _random_order(chance) | {"client_order_id": f"{NAME}-{self._seed}-{number}-{count}"}
                 answer = await self._send(client, signer, "POST", ORDERS, body)
                 if answer.status_code == 201 and answer.json()["status"] == "open":
                     open_orders.append(answer.json()["id"])

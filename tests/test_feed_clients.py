@@ -20,7 +20,7 @@ import pytest
 from tests.fault_proxy import FaultProxy
 from tests.harness import ServerProcess
 from tests.order_flow import MARKET, NAME, OrderFlow, true_books
-from tests.socket_client import CLIENTS, State, calm_server, follow_channel, following, socket_url, until
+from tests.socket_client import CLIENTS, Following, State, calm_server, follow_channel, following, socket_url, until
 from tests.test_recovery import demo_signers
 from trading import embedded
 
@@ -236,3 +236,39 @@ def test_nobody_is_named(record: Record):
     text = "".join(record.frames)
     for name in (NAME, "alice", "bob", "account", "client_order_id", "order_id"):
         assert name not in text
+
+
+def test_the_clients_survive_the_death_of_the_server():
+    """It is killed between two stretches of order flow; each book is the true one before, after and in between."""
+
+    async def run(server: ServerProcess) -> dict[str, list[State]]:
+        url, signers = socket_url(server.base_url), demo_signers(server)
+        async with following(CLIENTS[0], url, MARKET) as python, following(CLIENTS[1], url, MARKET) as javascript:
+            for seed in (4, 5):
+                flow = OrderFlow(base_url=server.base_url, signers=signers, seed=seed)
+                last = await flow.run(requests=60, pause_max=PAUSE_SECONDS_MAX)
+                await reach(last, python, javascript)
+                if seed == 4:
+                    await asyncio.to_thread(restart, server)
+            return dict(zip(CLIENTS, (python.states, javascript.states), strict=True))
+
+    with calm_server() as server:
+        books = asyncio.run(run(server))
+        sequences = {sequence for states in books.values() for sequence, _, _ in states}
+        url = embedded.database_url(data_dir=server.data_dir)
+        truth = true_books(database_url=url, market=MARKET, sequences=sequences)
+    for kind, states in books.items():
+        for sequence, bids, asks in states:
+            assert (bids, asks) == truth[sequence], f"{kind} at {sequence}"
+
+
+async def reach(sequence: int, *clients: Following) -> None:
+    """Wait until every client's book has come to a sequence."""
+    await until(lambda: all(each.states and each.states[-1][0] >= sequence for each in clients), seconds=SETTLE_SECONDS)
+
+
+def restart(server: ServerProcess) -> None:
+    """Kill it, and start it again on the same data."""
+    server.kill9()
+    server.start()
+    server.wait_ready(SETTLE_SECONDS)
