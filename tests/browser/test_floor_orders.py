@@ -87,6 +87,7 @@ def only_by_rest(page: Page) -> None:
 @pytest.mark.parametrize("theme", THEMES)
 def test_one_click_makes_a_funded_trial_account(new_trader: NewTrader, theme: str) -> None:
     trader = new_trader(theme=theme)
+    expect(trader.toast("Welcome")).to_contain_text("100,000 USDT")
     expect(trader.submit).to_have_text("Buy ETH")
     expect(trader.panel.get_by_text("No open orders yet.")).to_be_visible()
     trader.tab("Balances")
@@ -179,7 +180,7 @@ def test_the_estimate_of_a_market_order_is_what_happens(new_trader: NewTrader) -
     expect(ben.submit).to_have_text("Filled")
     fills = ben.api("GET", f"/fills?market={ben.market}")["results"]
     cent = Decimal("0.01")
-    notional = sum(Decimal(fill["notional"]) for fill in fills)
+    notional = sum((Decimal(fill["notional"]) for fill in fills), Decimal(0))
     fee = sum(Decimal(fill["fee"]) for fill in fills)
     assert len(fills) == 3
     assert said["Total"] == said["Costs at most"] == notional.quantize(cent, rounding="ROUND_DOWN")
@@ -313,6 +314,20 @@ def test_an_order_is_amended_by_editing_its_cells(new_trader: NewTrader) -> None
     amount.press("Escape")
     expect(row.get_by_role("button", name="Amount 0.4000, change")).to_be_focused()
     assert trader.api("GET", "/orders?status=open")["results"] == [order]
+
+
+def test_the_chart_amends_by_its_event_and_hears_of_own_orders(new_trader: NewTrader) -> None:
+    trader = new_trader()
+    trader.page.evaluate("addEventListener('own-orders', event => { window.told = event.detail.orders }, true)")
+    trader.place("Buy", price="2300", amount="0.5")
+    (order,) = trader.api("GET", "/orders?status=open")["results"]
+    drag = "detail => document.dispatchEvent(new CustomEvent('amend-order', { detail }))"
+    trader.page.evaluate(drag, {"id": order["id"], "price": "2310.00"})
+    expect(trader.toast("Order amended")).to_contain_text("Buy 0.5 ETH at 2,310.00")
+    expect(trader.open_orders).to_contain_text("2,310.00")
+    trader.page.wait_for_function("told.length === 1 && told[0].price === '2310.00'")
+    trader.page.evaluate(drag, {"id": order["id"], "price": "2310.001"})
+    expect(trader.toast("The order was not amended")).to_contain_text("multiple of 0.01 USDT")
 
 
 def test_one_order_is_canceled_and_all_only_after_asking(new_trader: NewTrader) -> None:

@@ -60,6 +60,7 @@ class Trader:
         self.choose(side)
         self.write(price=price, amount=amount)
         self.send()
+        expect(self.amount).to_have_value("")
         expect(self.submit).to_have_attribute("data-answer", "done")
 
     @property

@@ -81,3 +81,9 @@ account.addEventListener("notifications", ({ detail }) => {
 feed.addEventListener("refused", ({ detail }) => {
   if (account.user) toast("error", "The account's stream has ended", detail.message);
 });
+
+// What the page before had to say. It comes as toasts, so that the floor stays where it is.
+customElements.whenDefined("toast-stack").then(() => {
+  for (const { textContent, classList } of document.querySelectorAll(".notices .notice"))
+    toast(["success", "warning", "error"].find((kind) => classList.contains(kind)) ?? "info", textContent);
+});
