@@ -46,9 +46,9 @@ SAME_TAPE = """async () => {
         rows[index].querySelector(".price").textContent === group(price) &&
         rows[index].querySelector(".quantity").textContent === quantity && rows[index].className === taker_side);
 }"""
-SMALL_TARGETS = """least => [...document.querySelectorAll("button, select, a[href], summary, input")]
+SMALL_TARGETS = """least => [...document.querySelectorAll("button:enabled, select, a[href], summary, input")]
     .filter(element => element.checkVisibility({ visibilityProperty: true }) && !element.closest(".visually-hidden, p"))
-    .map(element => [element, element.getBoundingClientRect()])
+    .map(element => [element, (element.closest("label") ?? element).getBoundingClientRect()])
     .filter(([, box]) => box.width && box.right > 0 && box.left < innerWidth)
     .filter(([, box]) => Math.min(box.width, box.height) < least - 0.5)
     .map(([element, box]) => `${element.outerHTML.slice(0, 80)} ${box.width} x ${box.height}`)"""
@@ -329,11 +329,11 @@ def test_older_candles_come_when_one_scrolls_to_them(open_page: PageFactory, liv
     page = at_the_floor(open_page(base_url=living.base_url))
     chart = page.locator("price-chart")
     expect(chart).to_have_attribute("data-interval", "1m")
-    page.wait_for_function("document.querySelector('price-chart').dataset.candles >= 300")
+    page.wait_for_function("() => document.querySelector('price-chart').dataset.candles >= 300")
     page.locator(".chart-area").focus()
     for _ in range(30):
         page.keyboard.press("ArrowLeft")
-    page.wait_for_function("document.querySelector('price-chart').dataset.candles >= 1300")
+    page.wait_for_function("() => document.querySelector('price-chart').dataset.candles >= 1300")
     expect(page.get_by_role("button", name="To now")).to_be_visible()
     page.keyboard.press("End")
     expect(page.get_by_role("button", name="To now")).to_be_hidden()
@@ -397,9 +397,9 @@ def test_a_lost_connection_is_replaced_at_once_when_the_page_is_seen_again(
     page.add_init_script(REMEMBER_SOCKETS)
     at_the_floor(page)
     page.evaluate("for (const socket of sockets) socket.close()")
-    page.wait_for_function("document.querySelector('feed-status').dataset.state === 'reconnecting'")
+    page.wait_for_function("() => document.querySelector('feed-status').dataset.state === 'reconnecting'")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_function("sockets.length >= 2 && sockets.at(-1).readyState === WebSocket.OPEN")
+    page.wait_for_function("() => sockets.length >= 2 && sockets.at(-1).readyState === WebSocket.OPEN")
     quiet.fill_book()
     page.wait_for_function(SAME_BOOK)
     expect(row(page, "buy", "42,990.25")).to_be_visible()
@@ -434,7 +434,7 @@ def test_a_phone_buys_in_a_sheet(phone: PageFactory, quiet: Exchange) -> None:
     page.get_by_role("button", name="Sell", exact=True).tap()
     expect(panel).to_be_visible()
     expect(page.locator("order-ticket").get_by_label("Sell")).to_be_checked()
-    page.wait_for_function("document.querySelector('.ticket-panel').contains(document.activeElement)")
+    page.wait_for_function("() => document.querySelector('.ticket-panel').contains(document.activeElement)")
     assert page.locator(".chart-panel").evaluate("panel => panel.inert")
     page.get_by_label("Close the order ticket").tap()
     expect(panel).to_be_hidden()
@@ -445,7 +445,7 @@ def test_a_phone_buys_in_a_sheet(phone: PageFactory, quiet: Exchange) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_the_floor_is_seen(open_page: PageFactory, living: ServerProcess, size: str, theme: str) -> None:
     page = at_the_floor(open_page(size=size, theme=theme, base_url=living.base_url))
-    page.wait_for_function("document.querySelector('price-chart').dataset.candles > 0")
+    page.wait_for_function("() => document.querySelector('price-chart').dataset.candles > 0")
     assert_no_horizontal_scrolling(page)
     shot(page, "floor")
     if size == "phone":

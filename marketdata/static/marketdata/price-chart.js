@@ -18,6 +18,7 @@ import { market } from "./market.js";
 const INTERVAL_KEY = "bourse.interval";
 const OLDER_BARS = 100; // fewer than this to the left of what is seen: load older ones
 const BARS_SHOWN = 110;
+const BARS_SHOWN_MIN = 40;
 const UPDATES_MAX = 200; // more than these are drawn anew faster than one by one
 
 class PriceChart extends HTMLElement {
@@ -177,7 +178,8 @@ class PriceChart extends HTMLElement {
   #showLatest() {
     const count = this.#history.candles.length;
     this.#candles.priceScale().applyOptions({ autoScale: true });
-    this.#chart.timeScale().setVisibleLogicalRange({ from: count - BARS_SHOWN, to: count + 5 });
+    const shown = Math.min(BARS_SHOWN, Math.max(BARS_SHOWN_MIN, count + 2));
+    this.#chart.timeScale().setVisibleLogicalRange({ from: count - shown, to: count + 5 });
   }
 
   #applyUpdates() {
