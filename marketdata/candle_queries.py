@@ -1,6 +1,8 @@
 """A market's candles as everyone may read them: any interval, without gaps, as of one sequence of the journal."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from marketdata.candles import Candle, close_time, fill_gaps, first_open_from, open_time, opened_after
 from marketdata.queries import MARKET_COLUMNS, MarketFormat, UnknownMarket, market_format, read_candles, rows_of
@@ -62,7 +64,7 @@ def candles(
         stop = max(stop, close_time(interval, found[-1].open_time))
     filled = fill_gaps(interval=interval, candles=found, begin=begin, end=stop, last_close=before)
     filled = filled[-limit:] if start is None else [each for each in filled if each.open_time >= start][:limit]
-    return Candles(sequence=sequence, interval=interval, results=[_public(candle, style) for candle in filled])
+    return Candles(sequence=sequence, interval=interval, results=_written(filled, style))
 
 
 def _market(symbol: str) -> tuple[int, MarketFormat, int | None]:
@@ -81,23 +83,28 @@ def _market(symbol: str) -> tuple[int, MarketFormat, int | None]:
     return market_id, market_format(*columns), first
 
 
-def _public(candle: Candle, style: MarketFormat) -> PublicCandle:
-    prices = [
-        text_from_units(price, style.quote_scale, style.price_decimals)
-        for price in (candle.open, candle.high, candle.low, candle.close, candle.quote_volume)
+def _written(candles: Iterable[Candle], style: MarketFormat) -> list[PublicCandle]:
+    """The candles as text. Most numbers come several times: an open is the close before it, a gap has but one price."""
+
+    @cache
+    def price(units: int) -> str:
+        return text_from_units(units, style.quote_scale, style.price_decimals)
+
+    @cache
+    def volume(units: int) -> str:
+        return text_from_units(units, style.base_scale, style.quantity_decimals)
+
+    return [
+        PublicCandle(
+            open_time=time_text(moment_of(candle.open_time)),
+            open=price(candle.open),
+            high=price(candle.high),
+            low=price(candle.low),
+            close=price(candle.close),
+            volume=volume(candle.volume),
+            quote_volume=price(candle.quote_volume),
+            trades=candle.trades,
+            taker_buy_volume=volume(candle.taker_buy_volume),
+        )
+        for candle in candles
     ]
-    volumes = [
-        text_from_units(volume, style.base_scale, style.quantity_decimals)
-        for volume in (candle.volume, candle.taker_buy_volume)
-    ]
-    return PublicCandle(
-        open_time=time_text(moment_of(candle.open_time)),
-        open=prices[0],
-        high=prices[1],
-        low=prices[2],
-        close=prices[3],
-        volume=volumes[0],
-        quote_volume=prices[4],
-        trades=candle.trades,
-        taker_buy_volume=volumes[1],
-    )

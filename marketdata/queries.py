@@ -244,7 +244,7 @@ def read_candles(
     sequence of the journal. Raises UnknownMarket.
     """
     seconds = STORED_SECONDS[SOURCES[interval]]
-    part = f"FROM marketdata_candle WHERE market_id = m.id AND seconds = {seconds}"
+    part = f"FROM marketdata_candle WHERE market_id = %(market_id)s AND seconds = {seconds}"
     until = f"AND open_time < {_at('end')}" if end is not None else ""
     if interval in STORED:
         found = f"SELECT open_time AS at, {', '.join(CANDLE_COLUMNS)} {part} AND open_time >= {_at('begin')} {until}"

@@ -109,9 +109,9 @@ def _candle_row(market_id: int, candle: Candle, base: str, quote: str) -> str:
 
 CANDLE_COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume")
 MERGED_COLUMNS = """(array_agg(open ORDER BY open_time))[1] AS open, max(high) AS high, min(low) AS low,
-    (array_agg(close ORDER BY open_time DESC))[1] AS close, sum(volume) AS volume, sum(quote_volume) AS quote_volume,
+    (array_agg(close ORDER BY open_time))[count(*)] AS close, sum(volume) AS volume, sum(quote_volume) AS quote_volume,
     sum(trades) AS trades, sum(taker_buy_volume) AS taker_buy_volume"""
-"""SQL for CANDLE_COLUMNS of several candles put together."""
+"""SQL for CANDLE_COLUMNS of several candles put together: both arrays in one order, so that one sort is enough."""
 
 
 def interval_start(interval: str, column: str) -> str:
@@ -131,7 +131,7 @@ def expected_candles(interval: str) -> str:
     if place == 0:
         return f"""SELECT market_id, {interval_start(interval, "executed_at")} AS open_time,
             (array_agg(price ORDER BY id))[1] AS open, max(price) AS high, min(price) AS low,
-            (array_agg(price ORDER BY id DESC))[1] AS close, sum(quantity) AS volume, sum(notional) AS quote_volume,
+            (array_agg(price ORDER BY id))[count(*)] AS close, sum(quantity) AS volume, sum(notional) AS quote_volume,
             count(*) AS trades, coalesce(sum(quantity) FILTER (WHERE taker_side = 'buy'), 0) AS taker_buy_volume
             FROM marketdata_trade GROUP BY 1, 2"""
     start = interval_start(interval, "open_time")

@@ -42,7 +42,9 @@ INSERT_CANDLES = """
 INSERT INTO marketdata_candle (market_id, seconds, open_time, {columns})
 SELECT market_id, {seconds}, open_time, {columns} FROM ({candles}) c
 """
-STORED_ROWS = f"SELECT * FROM marketdata_candle WHERE seconds = 1 ORDER BY open_time DESC LIMIT {LIMIT}"  # noqa: S608
+STORED_ROWS = f"""
+SELECT * FROM marketdata_candle WHERE market_id = 1 AND seconds = 1 ORDER BY open_time DESC LIMIT {LIMIT}
+"""  # noqa: S608 - our own constants
 
 
 def history(*, trades: int, runs: int) -> list[Row]:
