@@ -84,6 +84,8 @@ feed.addEventListener("refused", ({ detail }) => {
 
 // What the page before had to say. It comes as toasts, so that the floor stays where it is.
 customElements.whenDefined("toast-stack").then(() => {
-  for (const { textContent, classList } of document.querySelectorAll(".notices .notice"))
-    toast(["success", "warning", "error"].find((kind) => classList.contains(kind)) ?? "info", textContent);
+  for (const { textContent, classList } of document.querySelectorAll(".notices .notice")) {
+    const [title, text] = textContent.split(/: (.*)/s);
+    toast(["success", "warning", "error"].find((kind) => classList.contains(kind)) ?? "info", title, text);
+  }
 });
