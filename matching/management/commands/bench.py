@@ -17,7 +17,7 @@ import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from matching.bench import feed, growth, latency, order_entry, report, scratch, socket_orders
+from matching.bench import feed, growth, latency, order_entry, page, report, scratch, socket_orders
 from matching.bench.report import Missing, Row
 from matching.bench.scratch import PartFailed
 
@@ -37,6 +37,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     rate: int = 1_000
     feed_seconds: int = 20
     feed_readers: int = 1_000
+    page_seconds: int = 60
     pgbench_scale: int = 10
     growth_orders: int = 20_000
     growth_resting: int = 200_000
@@ -49,7 +50,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
 
 QUICK = Sizes(
     engine_commands=20_000, runs=1, exchange_orders=2_000, commit_orders=2_000, commit_resting=1_000, http_seconds=1,
-    latency_seconds=1, rate=100, feed_seconds=1, feed_readers=50, pgbench_scale=1, growth_orders=1_000,
+    latency_seconds=1, rate=100, feed_seconds=1, feed_readers=50, page_seconds=1, pgbench_scale=1, growth_orders=1_000,
     growth_resting=2_000, history=2_000, recovery=(100, 1_000), recoveries=1, candle_trades=20_000,
     candle_runs=1,
 )  # fmt: skip
@@ -99,6 +100,11 @@ def feed_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
     yield from feed.measure(disk=disk, seconds=sizes.feed_seconds, readers=sizes.feed_readers)
 
 
+def page_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
+    """matching/bench/page.py."""
+    yield from page.measure(disk=disk, seconds=sizes.page_seconds)
+
+
 def growth_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
     """matching/bench/growth.py."""
     yield from growth.measure(
@@ -124,6 +130,7 @@ GROUPS: dict[str, Callable[[Sizes, Path], Iterator[Row]]] = {
     "sockets": socket_rows,
     "latency": latency_rows,
     "feed": feed_rows,
+    "page": page_rows,
     "growth": growth_rows,
     "candles": candle_rows,
 }
@@ -140,6 +147,7 @@ class Command(BaseCommand):
         parser.add_argument("--only", default=",".join(GROUPS), help=f"Some of {','.join(GROUPS)}.")
         parser.add_argument("--quick", action="store_true", help="Tiny runs that only show that everything works.")
         parser.add_argument("--json", type=Path, metavar="FILE", help="Write machine and rows there as well.")
+        parser.add_argument("--page-seconds", type=int, metavar="N", help="How long the page is looked at (60).")
         parser.add_argument(
             "--disk", type=Path, metavar="DIR", default=settings.DATA_DIR / "bench", help="Where 'disk' is (DATA_DIR)."
         )
@@ -150,6 +158,8 @@ class Command(BaseCommand):
         if unknown := set(names) - set(GROUPS):
             raise CommandError(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}.")
         sizes = QUICK if options["quick"] else Sizes()
+        if options["page_seconds"] is not None:
+            sizes = msgspec.structs.replace(sizes, page_seconds=options["page_seconds"])
         disk: Path = options["disk"].resolve()
         machine = report.machine(disk=disk)
         self.stdout.write(report.machine_text(machine))
