@@ -135,3 +135,8 @@ export function shortDate(iso) {
   const at = new Date(iso);
   return (at.getFullYear() === new Date().getFullYear() ? thisYear : otherYear).format(at);
 }
+
+/** The local date: "23 Nov 2026". */
+export function day(iso) {
+  return otherYear.format(new Date(iso));
+}
