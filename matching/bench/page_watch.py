@@ -93,7 +93,7 @@ def watch(url: str, seconds: int) -> Outcome:
 def _largest_renderer() -> int:
     """The private memory (bytes) of the largest of our Chromium's renderers, which is the page's."""
     return max(
-        process.memory_full_info().uss
+        int(process.memory_full_info().uss)
         for process in psutil.Process().children(recursive=True)
         if "--type=renderer" in process.cmdline()
     )
