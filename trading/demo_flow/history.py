@@ -45,10 +45,10 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage(HISTORY_DAYS * DAY_SECONDS, 3_600, 4),
-    Stage(3 * DAY_SECONDS, 300, 1),
-    Stage(DAY_SECONDS, 60, 1),
-    Stage(3_600, 15, 1),
+    Stage(HISTORY_DAYS * DAY_SECONDS, 3_600, 2),
+    Stage(3 * DAY_SECONDS, 300, 2),
+    Stage(DAY_SECONDS, 60, 2),
+    Stage(3_600, 15, 2),
 )
 WANDER = 0.5
 """How far the trades of a moment are from its fair price: in standard deviations of the time it stands for."""
