@@ -123,6 +123,8 @@ def test_a_gap_is_asked_for_once_and_filled(kind: str):
             snapshot(7, [], [], "#"), update(9, 9, [BID], [], "100.00:0.50000#"), update(10, 10, [], [], "#")
         )
         assert await peer.request() == SUBSCRIBE | {"from_sequence": 7}
+        with pytest.raises(TimeoutError):  # the second gap showed the same loss
+            await asyncio.wait_for(peer.request(), 0.5)
         await peer.send(update(8, 10, [BID], [ASK], "100.00:0.50000#101.00:0.25000"))
         await peer.wait_closed()
 
