@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PageFactory
-from tests.browser.pages import SIZES, Complaints
+from tests.browser.pages import SIZES, Complaints, shot
 from tests.browser.traders import FLOOR, PHONE_WIDTH_MAX, Trader
-from tests.browser.visitors import log_in, shots, sign_up
+from tests.browser.visitors import arrived, log_in, shots, sign_up
 from tests.harness import ServerProcess, new_data_dir, remove_data_dir
 
 MARKET = "ETH-USDT"
@@ -32,7 +32,7 @@ class Person(Trader):
     def go_to_the_floor(self) -> None:
         """Open the market's page and wait for the live book."""
         self.page.goto(FLOOR.format(market=self.market))
-        expect(self.page.locator("html")).to_have_attribute("data-feed", "live")
+        arrived(self.page)
 
     def show(self, panel: str, tab: str | None = None) -> None:
         """Bring up a panel: on a phone by the bar at the bottom, and one of its tabs at a desk."""
@@ -138,15 +138,14 @@ def test_one_click_on_the_home_page_leads_to_a_first_trade(open_page: PageFactor
     page.goto("/")
     shots(page, "home", full=True)
     page.get_by_role("button", name="Try the demo").click()
-    page.wait_for_url("**/trade/**")
-    guest = Person(page, MARKET)
+    guest = Person(arrived(page), MARKET)
     expect(guest.toast("Welcome")).to_contain_text("100,000 USDT")
     guest.go_to_the_floor()
     guest.order("Buy", amount="1")
     expect(guest.toast("Bought 1 ETH at 2,310.00")).to_be_visible()
     page.goto("/account")
     expect(page.get_by_text("This is a trial account")).to_be_visible()
-    shots(page, "account-trial")
+    shot(page, "account-trial")
     expect(seller.toast("Sold 1 ETH at 2,310.00")).to_be_visible()
 
 

@@ -9,8 +9,18 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PageFactory
-from tests.browser.pages import SIZES, Complaints
-from tests.browser.visitors import PASSWORD, fact, fill_sign_up, give_password, log_in, log_out, shots, sign_up
+from tests.browser.pages import SIZES, Complaints, shot
+from tests.browser.visitors import (
+    PASSWORD,
+    arrived,
+    fact,
+    fill_sign_up,
+    give_password,
+    log_in,
+    log_out,
+    shots,
+    sign_up,
+)
 from tests.people import app_code
 
 NEW_PASSWORD = "battery-staple-9"
@@ -46,26 +56,26 @@ def test_a_second_factor_is_set_up_used_and_given_up(open_page: PageFactory, siz
     secret = set_up(page)
     codes = page.get_by_label("Recovery codes").inner_text().split()
     assert len(set(codes)) == 10
-    shots(page, "recovery-codes")
+    shot(page, "recovery-codes")
     page.get_by_role("link", name="I have kept them").click()
     expect(page.get_by_text("10 of your recovery codes are unused")).to_be_visible()
-    shots(page, "security-two-factor")
+    shot(page, "security-two-factor")
     assert not any(code in page.content() for code in codes)
 
     log_out(page)
     give_password(page, name)
     expect(page.get_by_role("heading", level=1)).to_have_text("Enter your code")
-    shots(page, "login-code")
+    shot(page, "login-code")
     page.get_by_label("Code", exact=True).fill(app_code(secret, steps=1))  # the present one was used up
     page.get_by_role("button", name="Log in", exact=True).click()
-    page.wait_for_url("**/trade/**")
+    arrived(page)
 
     log_out(page)
     give_password(page, name)
     page.get_by_role("link", name="Use a recovery code").click()
     page.get_by_label("Recovery code").fill(codes[3])
     page.get_by_role("button", name="Log in", exact=True).click()
-    page.wait_for_url("**/trade/**")
+    arrived(page)
     page.goto("/account/security")
     expect(page.get_by_text("9 of your recovery codes are unused")).to_be_visible()
     give_up(page)
@@ -105,7 +115,7 @@ def give_up(page: Page) -> None:
 def test_an_api_key_works_in_a_shell_until_it_is_revoked(open_page: PageFactory, size: str, tmp_path: Path) -> None:
     page = sign_up(open_page(size=size), f"keys-{size}")
     page.goto("/account/api-keys")
-    shots(page, "api-keys-none", full=True)
+    shot(page, "api-keys-none", full=True)
     page.get_by_label("Name").fill("laptop bot")
     page.get_by_label("Trade: place").check()
     page.get_by_role("button", name="Make key").click()
@@ -151,13 +161,12 @@ def test_a_new_password_ends_the_other_sessions(open_page: PageFactory, complain
     complaints.allow("401")
     name = f"pass-{size}"
     here, there = sign_up(open_page(size=size), name), log_in(open_page(size=size), name)
-    expect(there.locator("html")).to_have_attribute("data-feed", "live")
     here.goto("/account/security")
     here.get_by_role("link", name="Change password").click()
     here.get_by_label("Present password").fill(PASSWORD)
     here.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
     here.get_by_label("New password again").fill(NEW_PASSWORD)
-    shots(here, "password-change")
+    shot(here, "password-change")
     here.get_by_role("button", name="Change password").click()
     expect(here.get_by_role("heading", level=1)).to_have_text("Security")
     told_to_be_logged_out(there)
@@ -165,7 +174,7 @@ def test_a_new_password_ends_the_other_sessions(open_page: PageFactory, complain
     expect(there.get_by_role("heading", level=1)).to_have_text("Log in")
     give_password(there, name)
     expect(there.get_by_text("The username or the password is wrong.")).to_be_visible()
-    shots(there, "login-wrong")
+    shot(there, "login-wrong")
     log_in(there, name, NEW_PASSWORD)
 
 
@@ -174,7 +183,6 @@ def test_a_session_is_ended_from_another(open_page: PageFactory, complaints: Com
     complaints.allow("401")
     name = f"session-{size}"
     here, there = sign_up(open_page(size=size), name), log_in(open_page(size=size), name)
-    expect(there.locator("html")).to_have_attribute("data-feed", "live")
     here.goto("/account/security")
     rows = here.get_by_role("row").filter(has_text="Chrome on Linux")
     expect(rows).to_have_count(2)
@@ -193,6 +201,7 @@ def test_a_session_is_ended_from_another(open_page: PageFactory, complaints: Com
 def told_to_be_logged_out(page: Page) -> None:
     """The open floor says so by itself."""
     expect(page.locator("toast-stack")).to_contain_text("The API key or the session has ended.")
+    shots(page, "floor-logged-out")
 
 
 # ---------------------------------------------------------------------------------------------- colours, keyboard
@@ -255,7 +264,7 @@ def test_an_account_is_made_with_the_keyboard_alone(desktop: PageFactory) -> Non
     assert page.evaluate(FOCUSED)["name"] == "Show password"
     assert stops(page, 1) == ["Start with test funds: 100,000 USDT, 2 BTC and 20 ETH"]
     page.keyboard.press("Enter")
-    page.wait_for_url("**/trade/**")
+    arrived(page)
     expect(page.locator("body")).to_have_attribute("data-user", "kim-keys")
     assert stops(page, 1) == ["Skip to content"]
     page.keyboard.press("Enter")
@@ -278,7 +287,7 @@ def test_the_sign_up_form_says_what_is_wrong_where_it_is(open_page: PageFactory,
     expect(says(page.get_by_label("Username"))).to_contain_text("3 to 32 letters")
     expect(page.get_by_label("Username")).to_be_focused()
     expect(says(page.get_by_label("Password", exact=True))).to_contain_text("too common")
-    shots(page, "sign-up-wrong", full=True)
+    shot(page, "sign-up-wrong", full=True)
     log_in(page, "alice", "alice-demo")
     page.goto("/account")
     expect(fact(page, "Username")).to_have_text("alice")

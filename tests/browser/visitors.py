@@ -10,6 +10,13 @@ PASSWORD = "correct-horse-7"
 CHOOSE_THEME = "async theme => (await import('/static/trading/theme.js')).chooseTheme(theme)"
 
 
+def arrived(page: Page) -> Page:
+    """The page, on the trading floor with a live connection: Chromium complains when one leaves before that."""
+    page.wait_for_url("**/trade/**")
+    expect(page.locator("html")).to_have_attribute("data-feed", "live")
+    return page
+
+
 def fill_sign_up(page: Page, username: str) -> None:
     """Write into the sign-up form what it asks for."""
     page.get_by_label("Username").fill(username)
@@ -23,8 +30,7 @@ def sign_up(page: Page, username: str, *, funds: bool = True) -> Page:
     fill_sign_up(page, username)
     page.get_by_label("Start with test funds").set_checked(funds)
     page.get_by_role("button", name="Create account").click()
-    page.wait_for_url("**/trade/**")
-    return page
+    return arrived(page)
 
 
 def give_password(page: Page, username: str, password: str = PASSWORD) -> None:
@@ -38,8 +44,7 @@ def give_password(page: Page, username: str, password: str = PASSWORD) -> None:
 def log_in(page: Page, username: str, password: str = PASSWORD) -> Page:
     """Log in to an account without a second factor; the page is the trading floor then."""
     give_password(page, username, password)
-    page.wait_for_url("**/trade/**")
-    return page
+    return arrived(page)
 
 
 def log_out(page: Page) -> None:
