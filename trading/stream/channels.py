@@ -7,7 +7,8 @@ something is still to be told, he waits for that moment (at most 50 ms).
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 from marketdata.feed import CandleFeed, DepthFeed, DepthUpdate, TradesFeed
 from marketdata.queries import MarketFormat
@@ -15,6 +16,8 @@ from trading.stream import render
 from trading.stream.outbox import Outbox
 
 HEARTBEAT_SECONDS = 5.0
+NOTHING = -1
+"""The sequence of somebody who has seen nothing yet."""
 
 
 class Reader(Protocol):
@@ -87,7 +90,8 @@ class Channel:
 
     def _welcome(self, reader: Reader, from_sequence: int | None) -> None:
         self.readers.add(reader)
-        reader.outbox.push(self.snapshot() if from_sequence is None else self.missed(from_sequence))
+        since = NOTHING if from_sequence is None else from_sequence
+        reader.outbox.push_mergeable(self.missed(since), self, since)
 
     def _welcome_joining(self) -> None:
         joining, self._joining = self._joining, {}
@@ -95,33 +99,53 @@ class Channel:
             self._welcome(reader, from_sequence)
 
 
-class DepthChannel(Channel):
-    """The levels of a market."""
+class Collecting(Protocol):
+    """A feed that knows whether something in it was not told yet."""
 
-    def __init__(self, market: MarketFormat, feed: DepthFeed, position: Position) -> None:
-        super().__init__(f"depth.{market.symbol}", feed.told)
+    @property
+    def pending(self) -> bool:
+        """Whether there is."""
+
+
+Feed = TypeVar("Feed", bound=Collecting)
+
+
+class FeedChannel(Channel, Generic[Feed]):
+    """A channel of a feed that collects what is new until it is told."""
+
+    def __init__(self, name: str, market: MarketFormat, feed: Feed, position: Position) -> None:
+        super().__init__(name, position.sequence)
         self._market = market
         self._feed = feed
         self._position = position
-        self._at = position.at
-        self._checksum = render.checksum_of(feed.depth, market)
-        self._snapshot: str | None = None
 
     def tell(self) -> None:
-        """Tell what has changed."""
+        """Tell what is new, if anything is."""
         if not self._feed.pending:
             return
-        since, self.told, self._at = self.told, self._position.sequence, self._position.at
-        update = self._feed.tell(self.told)
-        self._checksum = render.checksum_of(self._feed.depth, self._market)
-        self._snapshot = None
+        since, self.told = self.told, self._position.sequence
+        told = self._take(since)
         if self.readers:
-            self._broadcast(self._update(update), since)
+            self._broadcast(told(), since)
         self._welcome_joining()
 
     def pending(self) -> bool:
-        """Whether levels have changed that were not told."""
+        """Whether there is something that was not told."""
         return self._feed.pending
+
+    def _take(self, since: int) -> Callable[[], str]:
+        """Take what is new, which counts as told from now on; what is returned renders it."""
+        raise NotImplementedError
+
+
+class DepthChannel(FeedChannel[DepthFeed]):
+    """The levels of a market."""
+
+    def __init__(self, market: MarketFormat, feed: DepthFeed, position: Position) -> None:
+        super().__init__(f"depth.{market.symbol}", market, feed, position)
+        self._at = position.at
+        self._checksum = render.checksum_of(feed.depth, market)
+        self._snapshot: str | None = None
 
     def snapshot(self) -> str:
         """Every level; rendered once for all who join between two updates."""
@@ -133,36 +157,26 @@ class DepthChannel(Channel):
         """One update, or a snapshot when that is too long ago."""
         update = self._feed.since(since)
         if update is not None:
-            return self._update(update)
+            return self._render(update)
         self.tell()
         return self.snapshot()
 
-    def _update(self, update: DepthUpdate) -> str:
+    def _take(self, since: int) -> Callable[[], str]:
+        update = self._feed.tell(self.told)
+        self._at = self._position.at
+        self._checksum = render.checksum_of(self._feed.depth, self._market)
+        self._snapshot = None
+        return partial(self._render, update)
+
+    def _render(self, update: DepthUpdate) -> str:
         return render.depth_update(self.name, self._market, update, self._checksum, self._at)
 
 
-class TradesChannel(Channel):
+class TradesChannel(FeedChannel[TradesFeed]):
     """The trades of a market."""
 
     def __init__(self, market: MarketFormat, feed: TradesFeed, position: Position) -> None:
-        super().__init__(f"trades.{market.symbol}", feed.told)
-        self._market = market
-        self._feed = feed
-        self._position = position
-
-    def tell(self) -> None:
-        """Tell new trades."""
-        if not self._feed.pending:
-            return
-        since, self.told = self.told, self._position.sequence
-        update = self._feed.tell(self.told)
-        if self.readers:
-            self._broadcast(render.trades_update(self.name, self._market, update), since)
-        self._welcome_joining()
-
-    def pending(self) -> bool:
-        """Whether there are trades that were not told."""
-        return self._feed.pending
+        super().__init__(f"trades.{market.symbol}", market, feed, position)
 
     def snapshot(self) -> str:
         """The latest trades told."""
@@ -173,34 +187,23 @@ class TradesChannel(Channel):
         update = self._feed.since(since)
         return self.snapshot() if update is None else render.trades_update(self.name, self._market, update)
 
+    def _take(self, since: int) -> Callable[[], str]:
+        return partial(render.trades_update, self.name, self._market, self._feed.tell(self.told))
 
-class CandlesChannel(Channel):
+
+class CandlesChannel(FeedChannel[CandleFeed]):
     """The candles of one interval of a market."""
 
     def __init__(self, market: MarketFormat, feed: CandleFeed, position: Position) -> None:
-        super().__init__(f"candles.{market.symbol}.{feed.interval}", position.sequence)
-        self._market = market
-        self._feed = feed
-        self._position = position
-
-    def tell(self) -> None:
-        """Tell the candles that changed."""
-        if not self._feed.pending:
-            return
-        since, self.told = self.told, self._position.sequence
-        found = self._feed.tell()
-        if self.readers:
-            self._broadcast(render.candles(self.name, self._market, found, self.told, since), since)
-        self._welcome_joining()
-
-    def pending(self) -> bool:
-        """Whether candles have changed that were not told."""
-        return self._feed.pending
+        super().__init__(f"candles.{market.symbol}.{feed.interval}", market, feed, position)
 
     def snapshot(self) -> str:
         """The current candle."""
         current = self._feed.current
         return render.candles(self.name, self._market, [] if current is None else [current], self.told, None)
+
+    def _take(self, since: int) -> Callable[[], str]:
+        return partial(render.candles, self.name, self._market, self._feed.tell(), self.told, since)
 
 
 class TickerChannel(Channel):

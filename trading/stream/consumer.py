@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -128,7 +129,7 @@ class Socket(AsyncConsumer):
         self.base_send = send
         server = scope.get("extensions", {}).get("bourse.socket", {})
         self._abort = server.get("abort")
-        self.outbox = Outbox(send=send, room=server.get("room"))
+        self.outbox = Outbox(send=send, room=server.get("room"), full=partial(self.end, SLOW_READER))
         self.address = self.sockets.gateway.address(scope, dict(scope["headers"]))
         await receive()
         await send({"type": "websocket.accept"})
@@ -162,6 +163,7 @@ class Socket(AsyncConsumer):
         try:
             async with asyncio.timeout(CLOSING_SECONDS):
                 await self.outbox.emptied()
+                self.outbox.close()
                 await self.base_send({"type": "websocket.close", "code": code})
         except (TimeoutError, OSError, RuntimeError):
             if self._abort is not None:

@@ -24,11 +24,15 @@ class Mergeable(Protocol):
 
 
 class Outbox:
-    """The sending half of one connection. `room`: set while it takes more; None: the server does not say."""
+    """The sending half of one connection.
 
-    def __init__(self, *, send: Send, room: asyncio.Event | None) -> None:
+    `room`: set while it takes more; None: the server does not say. `full` is called when more waits than is allowed.
+    """
+
+    def __init__(self, *, send: Send, room: asyncio.Event | None, full: Callable[[], None]) -> None:
         self._send = send
         self._room = room
+        self._full = full
         self._closed = False
         self._waiting: deque[str] = deque()
         self._waiting_bytes = 0
@@ -43,6 +47,8 @@ class Outbox:
         self._waiting.append(text)
         self._waiting_bytes += len(text)
         self._start_writer()
+        if self._waiting_bytes > WAITING_BYTES_MAX:
+            self._full()
 
     def push_mergeable(self, text: str, channel: Mergeable, since: int) -> None:
         """Send a channel's message; `since`: the channel's last sequence before it. Merged when there is no room."""
@@ -56,10 +62,8 @@ class Outbox:
         self._missed.pop(channel, None)
 
     def is_too_slow(self, now: float) -> bool:
-        """Whether the reader has not taken a message for too long, or too much waits; `now`: the event loop's time."""
-        if self._writer is None:
-            return False
-        return self._waiting_bytes > WAITING_BYTES_MAX or now - self._blocked_since > BLOCKED_SECONDS_MAX
+        """Whether the reader has not taken a message for too long; `now`: the event loop's time."""
+        return self._writer is not None and now - self._blocked_since > BLOCKED_SECONDS_MAX
 
     async def emptied(self) -> None:
         """Wait until everything was sent."""
@@ -101,6 +105,8 @@ class Outbox:
                 else:
                     if self._room is not None:
                         await self._room.wait()
+                    if not self._missed:
+                        continue
                     channel, since = next(iter(self._missed.items()))
                     del self._missed[channel]
                     if text := channel.missed(since):
