@@ -58,4 +58,5 @@ test("times are local, and the tooltip names the zone", () => {
   assert.equal(format.timeOfDay("2026-01-02T03:04:05.678Z"), "04:04:05");
   assert.match(format.dateTime("2026-01-02T03:04:05.678Z"), /^2 Jan 2026, 04:04:05 (CET|GMT\+1)$/);
   assert.match(format.shortDate("2001-07-02T03:04:05Z"), /^2 Jul 2001$/);
+  assert.match(format.day("2001-07-02T03:04:05Z"), /^2 Jul 2001$/);
 });

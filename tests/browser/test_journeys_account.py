@@ -156,11 +156,12 @@ def balances_of(page: Page) -> Any:
 # ---------------------------------------------------------------------------------------------- password, sessions
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_a_new_password_ends_the_other_sessions(open_page: PageFactory, complaints: Complaints, size: str) -> None:
+def test_a_new_password_ends_the_other_sessions(
+    desktop: PageFactory, phone: PageFactory, complaints: Complaints
+) -> None:
     complaints.allow("401")
-    name = f"pass-{size}"
-    here, there = sign_up(open_page(size=size), name), log_in(open_page(size=size), name)
+    name = "pat"
+    here, there = sign_up(phone(), name), log_in(desktop(), name)
     here.goto("/account/security")
     here.get_by_role("link", name="Change password").click()
     here.get_by_label("Present password").fill(PASSWORD)
@@ -178,11 +179,10 @@ def test_a_new_password_ends_the_other_sessions(open_page: PageFactory, complain
     log_in(there, name, NEW_PASSWORD)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_a_session_is_ended_from_another(open_page: PageFactory, complaints: Complaints, size: str) -> None:
+def test_a_session_is_ended_from_another(desktop: PageFactory, phone: PageFactory, complaints: Complaints) -> None:
     complaints.allow("401")
-    name = f"session-{size}"
-    here, there = sign_up(open_page(size=size), name), log_in(open_page(size=size), name)
+    name = "sam"
+    here, there = sign_up(desktop(), name), log_in(phone(), name)
     here.goto("/account/security")
     rows = here.get_by_role("row").filter(has_text="Chrome on Linux")
     expect(rows).to_have_count(2)
@@ -194,14 +194,13 @@ def test_a_session_is_ended_from_another(open_page: PageFactory, complaints: Com
     told_to_be_logged_out(there)
     there.goto("/orders")
     expect(there.get_by_role("heading", level=1)).to_have_text("Log in")
-    shots(there, "login")
     log_in(there, name)
 
 
 def told_to_be_logged_out(page: Page) -> None:
     """The open floor says so by itself."""
     expect(page.locator("toast-stack")).to_contain_text("The API key or the session has ended.")
-    shots(page, "floor-logged-out")
+    shot(page, "floor-logged-out")
 
 
 # ---------------------------------------------------------------------------------------------- colours, keyboard
@@ -213,10 +212,9 @@ def colours(page: Page) -> tuple[str | None, str | None]:
     return root.get_attribute("data-theme"), root.get_attribute("data-palette")
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_colours_stay_without_a_flash_and_follow_the_account(open_page: PageFactory, size: str) -> None:
-    name = f"hues-{size}"
-    page = open_page(size=size, theme="dark")
+def test_colours_stay_without_a_flash_and_follow_the_account(desktop: PageFactory, phone: PageFactory) -> None:
+    name = "hue"
+    page = desktop(theme="dark")
     page.context.add_init_script(REMEMBER_BACKGROUNDS)
     page.goto("/")
     page.get_by_label("Appearance").click()
@@ -233,7 +231,7 @@ def test_colours_stay_without_a_flash_and_follow_the_account(open_page: PageFact
     expect(page.get_by_label("Light", exact=True).and_(page.get_by_role("radio"))).to_be_checked()
     page.locator("main").get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
-    other = log_in(open_page(size=size, theme="dark"), name)
+    other = log_in(phone(theme="dark"), name)
     assert colours(other) == ("light", "colour-blind")
     other.reload()
     assert colours(other) == ("light", "colour-blind")
@@ -288,6 +286,8 @@ def test_the_sign_up_form_says_what_is_wrong_where_it_is(open_page: PageFactory,
     expect(page.get_by_label("Username")).to_be_focused()
     expect(says(page.get_by_label("Password", exact=True))).to_contain_text("too common")
     shot(page, "sign-up-wrong", full=True)
+    page.goto("/login")
+    shots(page, "login")
     log_in(page, "alice", "alice-demo")
     page.goto("/account")
     expect(fact(page, "Username")).to_have_text("alice")
