@@ -1,7 +1,7 @@
 """One server and one Chromium for all browser tests; pages of both sizes that fail a test when they complain.
 
 The server is another process, so that these tests never touch a database: Playwright's synchronous interface runs an
-event loop in this thread, in which Django would refuse to.
+event loop in this thread, in which Django would refuse to. It ends with this package, before other tests need one.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from tests.harness import ServerProcess, new_data_dir, remove_data_dir
 PageFactory = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site() -> Iterator[ServerProcess]:
     """A ready demo server without its market makers, for all browser tests: do not kill this one."""
     data_dir = new_data_dir()
@@ -28,9 +28,9 @@ def site() -> Iterator[ServerProcess]:
         remove_data_dir(data_dir)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the session; what must not be shared is in its contexts."""
+    """One Chromium for this package; what must not be shared is in its contexts."""
     executable = chromium_path()
     assert executable is not None, "The browser tests need Chromium; `make test` says how to get it."
     with sync_playwright() as playwright:
