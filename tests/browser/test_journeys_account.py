@@ -198,9 +198,13 @@ def test_a_session_is_ended_from_another(desktop: PageFactory, phone: PageFactor
 
 
 def told_to_be_logged_out(page: Page) -> None:
-    """The open floor says so by itself."""
-    expect(page.locator("toast-stack")).to_contain_text("The API key or the session has ended.")
+    """The open floor says so by itself, and nothing behind that can be used; whoever wants goes on as a visitor."""
+    dialog = page.get_by_role("dialog", name="You are logged out")
+    expect(dialog).to_be_visible()
     shot(page, "floor-logged-out")
+    dialog.get_by_role("button", name="Just watch").click()
+    expect(page.locator("body[data-user]")).to_have_count(0)
+    arrived(page)
 
 
 # ---------------------------------------------------------------------------------------------- colours, keyboard

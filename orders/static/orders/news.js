@@ -5,12 +5,14 @@ import { compareDecimals, group, price as priceText, trimmed } from "../trading/
 import { feed } from "../marketdata/feed.js";
 import { account } from "./account.js";
 import { dividedBy, textOf, times, unitsOf } from "./amounts.js";
+import { confirmed } from "./confirm-dialog.js";
 import { baseOf } from "./filters.js";
 import { reasonText } from "./reasons.js";
 
 const FIRST_MS = 250;
 const NEXT_MS = 4_000;
 const EXPECTED = new Set(["user_canceled"]);
+let loggedOut = false;
 
 /** Show a toast: kind is info, success, warning, error, buy or sell. */
 export function toast(kind, title, text = "") {
@@ -78,8 +80,20 @@ account.addEventListener("order", ({ detail: { order } }) => {
 account.addEventListener("notifications", ({ detail }) => {
   for (const { text } of detail) toast("info", text);
 });
-feed.addEventListener("refused", ({ detail }) => {
-  if (account.user) toast("error", "The account's stream has ended", detail.message);
+
+// Signed out, here or on another device: nothing on this page is current any more, and nothing on it would work.
+feed.addEventListener("refused", async () => {
+  if (!account.user || loggedOut) return;
+  loggedOut = true;
+  const again = await confirmed({
+    title: "You are logged out",
+    lines: ["Your session has ended, here or from another device. Your orders stay as they are."],
+    agree: "Log in",
+    refuse: "Just watch",
+    kind: "primary",
+  });
+  if (again) location.assign(`/login?${new URLSearchParams({ next: location.pathname })}`);
+  else location.reload();
 });
 
 // What the page before had to say. It comes as toasts, so that the floor stays where it is.
