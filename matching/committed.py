@@ -5,6 +5,7 @@ is ready to use, the private part stays encoded for the processes in which nobod
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -27,14 +28,11 @@ PrivateEvent = (
     | messages.WithdrawalChanged
     | messages.AccountFrozen
 )
-_WITH_A_NEW_ORDER = (messages.OrderPlaced, messages.OrderRejected)
-_ABOUT_AN_ACCOUNT = (
-    messages.BalanceChanged,
-    messages.DepositCredited,
-    messages.WithdrawalChanged,
-    messages.AccountFrozen,
+_WITH_A_NEW_ORDER = frozenset({messages.OrderPlaced, messages.OrderRejected})
+_ABOUT_AN_ACCOUNT = frozenset(
+    {messages.BalanceChanged, messages.DepositCredited, messages.WithdrawalChanged, messages.AccountFrozen}
 )
-_NEWS = (messages.MarketChanged, messages.BreakerTripped, messages.ExchangeStateChanged)
+_NEWS = frozenset({messages.MarketChanged, messages.BreakerTripped, messages.ExchangeStateChanged})
 
 
 class Committed(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -65,26 +63,28 @@ def encode(first_sequence: int, received_at: int, events: Iterable[list[AnyEvent
     news: list[News] = []
     private: list[PrivateEvent] = []
     accounts: set[int] = set()
+    event: Any  # told apart by identity of types, as this runs for every event of every order
     for command_events in events:
         for event in command_events:
-            if isinstance(event, messages.OrderUpdated):
+            kind = type(event)
+            if kind in _ABOUT_AN_ACCOUNT:
+                accounts.add(event.account_id)
+            elif kind is messages.OrderUpdated:
                 levels.add((event.market_id, event.side, event.price))
                 if event.previous_price is not None:
                     levels.add((event.market_id, event.side, event.previous_price))
                 accounts.add(event.account_id)
-            elif isinstance(event, messages.TradeExecuted):
+            elif kind is messages.TradeExecuted:
                 trades.setdefault(event.market_id, []).append(_public(event))
                 accounts.update((event.maker_account_id, event.taker_account_id))
-            elif isinstance(event, _WITH_A_NEW_ORDER):
+            elif kind in _WITH_A_NEW_ORDER:
                 order = event.order
                 if order.status == "open":
                     assert order.price is not None
                     levels.add((order.market_id, order.side, order.price))
                 accounts.add(order.account_id)
-            elif isinstance(event, _ABOUT_AN_ACCOUNT):
-                accounts.add(event.account_id)
             else:
-                if isinstance(event, _NEWS):
+                if kind in _NEWS:
                     news.append(event)
                 continue
             private.append(event)
