@@ -248,6 +248,7 @@ def test_markets_are_found_by_keyboard_alone(desktop: PageFactory, quiet: Exchan
     page.keyboard.press("Escape")
     expect(page.locator(".market-popover")).to_be_hidden()
     page.locator("body").press("/")
+    expect(page.get_by_label("Search a market")).to_be_focused()
     page.keyboard.type("eth")
     expect(page.locator("#market-options [role=option]")).to_have_count(2)
     page.keyboard.press("ArrowDown")
