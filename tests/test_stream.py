@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.gateway_client import Signer
 from tests.harness import ServerProcess, new_data_dir, remove_data_dir
-from tests.socket_client import Message, Socket
+from tests.socket_client import Message, Socket, calm_server
 from tests.test_recovery import demo_signers
 
 MARKET = "BTC-USDT"
@@ -289,6 +289,17 @@ def test_orders_are_canceled_when_the_connection_ends(server, signers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert rest(server, alice, f"/api/v1/orders/{order_id}")["reason"] == "user_canceled"
+
+
+def test_a_stop_cancels_what_was_to_end_with_its_connection():
+    with calm_server() as server:
+        signer = demo_signers(server)[0]
+        with signed_in(server, signer, cancel_on_disconnect=True) as socket:
+            order_id = socket.ask("order.place", order=limit("buy", "42000.00", "0.01000"))["result"]["id"]
+            assert server.terminate() == 0
+        server.start()
+        server.wait_ready()
+        assert rest(server, signer, f"/api/v1/orders/{order_id}")["reason"] == "user_canceled"
 
 
 def test_a_browser_logs_in_with_its_session_from_this_site_only(server):

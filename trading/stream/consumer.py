@@ -10,7 +10,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -27,7 +26,7 @@ from trading.gateway.keys import Principal
 from trading.gateway.messages import ErrorAnswer
 from trading.stream import login, order_requests, requests
 from trading.stream.channels import Channel
-from trading.stream.hub import Hub
+from trading.stream.hub import Hub, lasting
 from trading.stream.outbox import Outbox
 from trading.stream.private import PRIVATE_CHANNELS, PrivateStreams
 
@@ -38,6 +37,8 @@ REQUESTS_PER_SECOND = 50
 SLOW_CHECK_SECONDS = 1.0
 IDENTITY_CHECK_SECONDS = 4.0
 CLOSING_SECONDS = 10.0
+GOODBYE_SECONDS_MAX = 1.0
+FAREWELL_SECONDS_MAX = 5.0
 CANCEL_ATTEMPTS = 30
 CANCEL_PAUSE_SECONDS = 1.0
 RECONNECT_AFTER_MS = 2_000
@@ -62,27 +63,30 @@ class Sockets:
         self.private = PrivateStreams(self.hub)
         self.connections: set[Socket] = set()
         self.by_address: Counter[str] = Counter()
+        self.farewells: set[asyncio.Task[None]] = set()
         self._checks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Follow the exchange from now on, on the running event loop."""
         self.hub.start()
-        self._checks = [asyncio.create_task(check()) for check in (self._part_from_slow_readers, self._log_out)]
+        checks = (self._part_from_slow_readers, self._log_out)
+        self._checks = [asyncio.create_task(lasting(check)) for check in checks]
 
     async def announce_shutdown(self) -> None:
-        """Tell everyone that the server is about to stop, and close."""
+        """Tell everyone that the server is about to stop, and close; who takes too long is left behind."""
         text = _encode({"type": "server_shutdown", "reconnect_after_ms": RECONNECT_AFTER_MS}).decode()
         connections = list(self.connections)
         for connection in connections:
             connection.outbox.push(text)
-        for connection in connections:
-            connection.end(GOING_AWAY)
-        await asyncio.sleep(0)
+        if endings := [connection.end(GOING_AWAY) for connection in connections]:
+            await asyncio.wait(endings, timeout=GOODBYE_SECONDS_MAX)
 
     async def stop(self) -> None:
-        """Follow no more."""
+        """Follow no more; the orders that are to be canceled with their connections are canceled first."""
         for check in self._checks:
             check.cancel()
+        if self.farewells:
+            await asyncio.wait(self.farewells, timeout=FAREWELL_SECONDS_MAX)
         await self.hub.stop()
 
     async def _part_from_slow_readers(self) -> None:
@@ -129,7 +133,7 @@ class Socket(AsyncConsumer):
         self.base_send = send
         server = scope.get("extensions", {}).get("bourse.socket", {})
         self._abort = server.get("abort")
-        self.outbox = Outbox(send=send, room=server.get("room"), full=partial(self.end, SLOW_READER))
+        self.outbox = Outbox(send=send, room=server.get("room"), full=lambda: self.end(SLOW_READER))
         self.address = self.sockets.gateway.address(scope, dict(scope["headers"]))
         await receive()
         await send({"type": "websocket.accept"})
@@ -150,12 +154,13 @@ class Socket(AsyncConsumer):
                 del counts[self.address]
             self._disconnected()
 
-    def end(self, code: int) -> None:
+    def end(self, code: int) -> asyncio.Task[None]:
         """Close the connection; when the client does not take that either, cut it."""
         if self._ending is None:
             self._leave(list(self._channels))
             self.sockets.connections.discard(self)
             self._ending = asyncio.create_task(self._end(code))
+        return self._ending
 
     async def _end(self, code: int) -> None:
         if code == SLOW_READER:
@@ -173,7 +178,9 @@ class Socket(AsyncConsumer):
         self._leave(list(self._channels))
         self.outbox.close()
         for account_id in self._cancel_on_disconnect:
-            _lasting(_cancel_all(self.sockets.gateway, account_id))
+            task = asyncio.create_task(_cancel_all(self.sockets.gateway, account_id))
+            self.sockets.farewells.add(task)
+            task.add_done_callback(self.sockets.farewells.discard)
 
     # ------------------------------------------------------------------------------------------ requests
 
@@ -317,16 +324,6 @@ class Socket(AsyncConsumer):
             self._leave([name for name in self._channels if name in PRIVATE_CHANNELS])
             error = ApiError(401, "logged_out", "The API key or the session has ended.")
             self.outbox.push(_encode({"type": "error", "error": error.body()}).decode())
-
-
-_lasting_tasks: set[asyncio.Task[None]] = set()
-
-
-def _lasting(work: Any) -> None:
-    """Run something that outlives its connection."""
-    task = asyncio.create_task(work)
-    _lasting_tasks.add(task)
-    task.add_done_callback(_lasting_tasks.discard)
 
 
 async def _cancel_all(gateway: Gateway, account_id: int) -> None:

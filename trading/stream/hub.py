@@ -68,7 +68,7 @@ class Hub:
         self._hole.set()
         PUBLISHER.start()
         works = (self._follow, self._heal, self._tick)
-        self._tasks = [asyncio.create_task(_lasting(work)) for work in works]
+        self._tasks = [asyncio.create_task(lasting(work)) for work in works]
 
     async def stop(self) -> None:
         """Follow no more."""
@@ -169,7 +169,8 @@ class Hub:
             except ApiError:
                 await asyncio.sleep(RELOAD_PAUSE_SECONDS)
                 continue
-            if loaded.sequence < self.sequence:
+            if loaded.sequence < self.sequence:  # a replica, or a snapshot from before the last message
+                await asyncio.sleep(RELOAD_PAUSE_SECONDS)
                 continue
             self._replace(loaded)
             for market in self._markets.values():
@@ -226,7 +227,7 @@ class Hub:
                 self.private.heartbeat(loop.time())
 
 
-async def _lasting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def lasting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Do something for as long as the process lives: a fault of ours in it is logged, and it begins again."""
     while True:
         try:

@@ -29,7 +29,7 @@ class Outbox:
     `room`: set while it takes more; None: the server does not say. `full` is called when more waits than is allowed.
     """
 
-    def __init__(self, *, send: Send, room: asyncio.Event | None, full: Callable[[], None]) -> None:
+    def __init__(self, *, send: Send, room: asyncio.Event | None, full: Callable[[], object]) -> None:
         self._send = send
         self._room = room
         self._full = full
