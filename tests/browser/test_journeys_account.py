@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.account_pages.people import app_code
 from tests.browser.conftest import PageFactory
 from tests.browser.pages import SIZES, Complaints, shot
 from tests.browser.visitors import (
@@ -21,7 +22,6 @@ from tests.browser.visitors import (
     shots,
     sign_up,
 )
-from tests.people import app_code
 
 NEW_PASSWORD = "battery-staple-9"
 ORDERS = "/api/v1/orders"

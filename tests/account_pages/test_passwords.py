@@ -2,33 +2,15 @@
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 from django.core import mail
 from django.core.mail import EmailMessage
 from pytest_django.fixtures import Settings
 
-from tests.builders import RunningExchange, running_exchange
-from tests.people import FLOOR, PASSWORD, QUICK_HASHER, Visitor, make_demo_assets
+from tests.account_pages.people import FLOOR, PASSWORD, Visitor
+from tests.builders import RunningExchange
 from trading.models import Session, User
-
-
-@pytest.fixture(scope="module")
-def exchange(fresh_database: str) -> Iterator[RunningExchange]:
-    with running_exchange() as running:
-        make_demo_assets(running)
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = [QUICK_HASHER]
-
-
-@pytest.fixture
-def visitor(exchange: RunningExchange) -> Visitor:
-    return Visitor()
 
 
 @pytest.fixture

@@ -4,33 +4,20 @@ import base64
 import html
 import re
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
-from pytest_django.fixtures import Settings
 
 from matching.engine.messages import OpenAccount
+from tests.account_pages.people import Page, Visitor
 from tests.api import SignedClient
-from tests.builders import RunningExchange, running_exchange
-from tests.people import QUICK_HASHER, Page, Visitor
+from tests.builders import RunningExchange
 from trading.api.keys import KEYS_PER_USER_MAX
 from trading.models import ApiKey, User
 
 PATH = "/account/api-keys"
-
-
-@pytest.fixture(scope="module")
-def exchange(fresh_database: str) -> Iterator[RunningExchange]:
-    with running_exchange() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = [QUICK_HASHER]
 
 
 @pytest.fixture

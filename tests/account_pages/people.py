@@ -120,7 +120,7 @@ class QuickHasher(Argon2PasswordHasher):
     time_cost, memory_cost, parallelism = 1, 8, 1
 
 
-QUICK_HASHER = "tests.people.QuickHasher"
+QUICK_HASHER = "tests.account_pages.people.QuickHasher"
 """For PASSWORD_HASHERS: passwords then do not take the tenth of a second that they should."""
 
 

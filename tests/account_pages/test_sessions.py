@@ -1,7 +1,6 @@
 """Sessions: listed with device, address and times, and gone for pages, API and order entry once they are ended."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,28 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from tests.builders import RunningExchange, running_exchange
-from tests.people import FIREFOX, IPHONE, QUICK_HASHER, Visitor
+from tests.account_pages.people import FIREFOX, IPHONE, Visitor
+from tests.builders import RunningExchange
 from trading import sessions
 from trading.gateway.errors import ApiError
 from trading.gateway.sessions import authenticate_session
 from trading.models import Session, User
-
-
-@pytest.fixture(scope="module")
-def exchange(fresh_database: str) -> Iterator[RunningExchange]:
-    with running_exchange() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = [QUICK_HASHER]
-
-
-@pytest.fixture
-def visitor(exchange: RunningExchange) -> Visitor:
-    return Visitor()
 
 
 def end_button(page_html: str, device: str) -> str:

@@ -2,7 +2,6 @@
 
 import base64
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -15,22 +14,11 @@ from django.utils.http import urlsafe_base64_encode
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from pytest_django.fixtures import Settings
 
-from tests.builders import RunningExchange, running_exchange
-from tests.people import FLOOR, PASSWORD, QUICK_HASHER, Visitor, app_code
+from tests.account_pages.people import FLOOR, PASSWORD, Visitor, app_code
+from tests.builders import RunningExchange
 from trading import two_factor
 from trading.models import Authenticator, Session, User
 from trading.pages import accounts
-
-
-@pytest.fixture(scope="module")
-def exchange(fresh_database: str) -> Iterator[RunningExchange]:
-    with running_exchange() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = [QUICK_HASHER]
 
 
 class Careful:
@@ -70,11 +58,6 @@ class Careful:
 @pytest.fixture
 def careful(exchange: RunningExchange) -> Careful:
     return Careful()
-
-
-@pytest.fixture
-def visitor(exchange: RunningExchange) -> Visitor:
-    return Visitor()
 
 
 # ---------------------------------------------------------------------------------------------- turning it on and off

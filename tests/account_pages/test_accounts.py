@@ -12,28 +12,17 @@ from pytest_django.fixtures import Settings
 
 from matching import worker
 from risk.models import Account
-from tests.builders import RunningExchange, running_exchange
-from tests.people import FLOOR, PASSWORD, QUICK_HASHER, TEST_FUNDS, QuickHasher, Visitor, funds_of, make_demo_assets
+from tests.account_pages.people import (
+    FLOOR,
+    PASSWORD,
+    TEST_FUNDS,
+    QuickHasher,
+    Visitor,
+    funds_of,
+)
+from tests.builders import RunningExchange
 from trading import people
 from trading.models import Session, User
-
-
-@pytest.fixture(scope="module")
-def exchange(fresh_database: str) -> Iterator[RunningExchange]:
-    with running_exchange() as running:
-        make_demo_assets(running)
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = [QUICK_HASHER]
-
-
-@pytest.fixture
-def visitor(exchange: RunningExchange) -> Visitor:
-    return Visitor()
-
 
 # ---------------------------------------------------------------------------------------------- signing up
 

@@ -1,36 +1,16 @@
 """Trial accounts and test funds of the demo, and the account page: e-mail and colours."""
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-import pytest
 from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from tests.builders import RunningExchange, running_exchange
-from tests.people import FLOOR, PASSWORD, QUICK_HASHER, TEST_FUNDS, Visitor, funds_of, make_demo_assets
+from tests.account_pages.people import FLOOR, PASSWORD, TEST_FUNDS, Visitor, funds_of
 from trading import people
 from trading.models import User
-
-
-@pytest.fixture(scope="module")
-def exchange(fresh_database: str) -> Iterator[RunningExchange]:
-    with running_exchange() as running:
-        make_demo_assets(running)
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = [QUICK_HASHER]
-
-
-@pytest.fixture
-def visitor(exchange: RunningExchange) -> Visitor:
-    return Visitor()
 
 
 def test_one_click_makes_a_funded_trial_account(visitor: Visitor):
