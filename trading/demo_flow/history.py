@@ -207,10 +207,12 @@ def _moments(now: int, anchors: dict[str, float], rng: Random) -> Iterator[_Mome
     walked: list[tuple[float, Stage, float, dict[str, float]]] = []
     ends = [stage.since for stage in STAGES[1:]] + [0.0]
     for stage, end in zip(STAGES, ends, strict=True):
+        into_the_last = now / SECOND % stage.every  # so that every hour, or minute, of the clock has its moment
         for number in range(round((stage.since - end) / stage.every)):
             walk.step(stage.every)
-            ago = stage.since - (number + rng.uniform(0.3, 0.9)) * stage.every
-            walked.append((ago, stage, walk.nerves, {asset: walk.dollars(asset) for asset in anchors}))
+            ago = stage.since + into_the_last - (number + rng.uniform(0.3, 0.9)) * stage.every
+            if ago < stage.since:
+                walked.append((ago, stage, walk.nerves, {asset: walk.dollars(asset) for asset in anchors}))
     missed = {asset: math.log(walk.dollars(asset) / anchor) for asset, anchor in anchors.items()}
     for ago, stage, nerves, dollars in walked:
         part = 1 - ago / STAGES[0].since
