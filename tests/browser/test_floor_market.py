@@ -428,6 +428,15 @@ def test_a_phone_never_scrolls_sideways_and_its_targets_are_large(
     assert page.evaluate(SMALL_TARGETS, TARGET_PX) == []
 
 
+def test_a_phone_s_levels_can_be_hit_by_a_finger(phone: PageFactory, quiet: Exchange) -> None:
+    quiet.fill_book()
+    page = at_the_floor(phone())
+    page.locator("[data-show=book]").tap()
+    heights = page.locator(".level").evaluate_all("rows => rows.map(row => row.getBoundingClientRect().height)")
+    assert len(heights) >= 6
+    assert min(heights) >= TARGET_PX
+
+
 def test_a_phone_buys_in_a_sheet(phone: PageFactory, quiet: Exchange) -> None:
     page = at_the_floor(phone())
     panel = page.locator(".ticket-panel")
