@@ -133,8 +133,8 @@ export class Feed extends EventTarget {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${PATH}`);
     this.#socket = socket;
     this.#heardAt = performance.now();
-    socket.addEventListener("open", () => this.#opened());
-    socket.addEventListener("message", (event) => this.#heard(JSON.parse(event.data)));
+    socket.addEventListener("open", () => (this.#socket === socket ? this.#opened() : socket.close()));
+    socket.addEventListener("message", (event) => this.#socket === socket && this.#heard(JSON.parse(event.data)));
     socket.addEventListener("close", () => this.#socket === socket && this.#lost());
     this.#tell(this.status.state === "connecting" ? "connecting" : "reconnecting");
   }
@@ -146,12 +146,12 @@ export class Feed extends EventTarget {
     for (const channel of this.#channels.values()) this.#ask(channel);
   }
 
-  /** Let go of the socket: what it still says is not heard any more. */
+  /** Let go of the socket: what it still says is not heard any more. One that is not open yet closes when it is. */
   #close() {
     const socket = this.#socket;
     this.#socket = null;
     this.#loggedIn = false;
-    socket?.close();
+    if (socket?.readyState !== WebSocket.CONNECTING) socket?.close(); // browsers complain about closing it earlier
     for (const { reject, timer } of this.#pending.values()) {
       clearTimeout(timer);
       reject(lost());

@@ -132,7 +132,10 @@ class MarketList extends HTMLElement {
       this.#active = (this.#active + step + this.#found.length) % this.#found.length;
       this.#mark();
     } else if (event.key === "Enter") this.#parts.options.children[this.#active]?.click();
-    else if (event.key === "Escape") this.#parts.popover.hidePopover();
+    else if (event.key === "Escape") {
+      this.#parts.popover.hidePopover();
+      this.#parts.search.blur(); // at once, so that the next key is a shortcut and no text
+    }
     else return;
     event.preventDefault();
   }
