@@ -84,7 +84,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
 
 class Traded(msgspec.Struct, frozen=True, gc=False):
-    """One match. `maker_remaining`: what is left of the maker's order; `best_bid`, `best_ask`: before the taker came."""
+    """One match. `maker_remaining`: left of the maker's order; `best_bid`, `best_ask`: before the taker came."""
 
     sequence: int
     at: int
