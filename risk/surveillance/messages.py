@@ -4,7 +4,7 @@ Amounts are integers as in `matching.engine.messages`: quantities in units of th
 whole base, notionals in quote units; times in microseconds since 1970 UTC. Nothing here knows a database or a clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -131,11 +131,13 @@ class Relations:
 
     def __init__(self, relations: Iterable[Relation] = ()) -> None:
         self._of: dict[int, dict[int, list[Relation]]] = {}
+        self._groups: dict[int, frozenset[int]] = {}
         for relation in relations:
             self.add(relation)
 
     def add(self, relation: Relation) -> None:
         """Learn of another relation."""
+        self._groups.clear()
         for one, other in ((relation.account_id, relation.other_id), (relation.other_id, relation.account_id)):
             self._of.setdefault(one, {}).setdefault(other, []).append(relation)
 
@@ -144,14 +146,85 @@ class Relations:
         return self._of.get(one, {}).get(other, [])
 
     def related(self, account_id: int) -> frozenset[int]:
-        """Every account tied to this one, directly or through others, itself included."""
+        """Every account tied to this one, directly or through others, itself included. Remembered: asking is cheap."""
+        if (group := self._groups.get(account_id)) is not None:
+            return group
+        if account_id not in self._of:
+            return frozenset((account_id,))
         found, waiting = {account_id}, [account_id]
         while waiting:
             for other in self._of.get(waiting.pop(), ()):
                 if other not in found:
                     found.add(other)
                     waiting.append(other)
-        return frozenset(found)
+        group = frozenset(found)
+        self._groups.update(dict.fromkeys(group, group))
+        return group
+
+    def group_of(self, account_id: int) -> int:
+        """One number for all accounts tied together: the smallest of their ids; an account by itself is its own."""
+        return min(self.related(account_id)) if account_id in self._of else account_id
+
+
+class Estimate(Protocol):
+    """What is usual, as a running median of `count` numbers; at 0 `value` means nothing."""
+
+    count: int
+    value: float
+
+
+class BookSide(Protocol):
+    """One side of a book."""
+
+    def best(self) -> int | None:
+        """The best price, or None."""
+        ...
+
+    def within(self, distance: int) -> int:
+        """The quantity that rests no further than `distance` (quote units per whole base) behind the best price."""
+        ...
+
+    def top(self, levels: int) -> list[tuple[int, int]]:
+        """The best levels as (price, quantity), best first."""
+        ...
+
+
+class MarketView(Protocol):
+    """A market's book as after the command whose observations are at hand, and what is usual there.
+
+    `depth`: base units in the ten best levels of a side; `reach`: from the best of them to the worst (quote units per
+    whole base); `spread`: between the best prices; `life`: microseconds from placing to cancel or complete fill;
+    `trade`: base units of a match; `order`: base units of an order that rests.
+    """
+
+    @property
+    def bids(self) -> BookSide: ...
+    @property
+    def asks(self) -> BookSide: ...
+    @property
+    def depth(self) -> Estimate: ...
+    @property
+    def reach(self) -> Estimate: ...
+    @property
+    def spread(self) -> Estimate: ...
+    @property
+    def life(self) -> Estimate: ...
+    @property
+    def trade(self) -> Estimate: ...
+    @property
+    def order(self) -> Estimate: ...
+
+    def side(self, side: Side) -> BookSide:
+        """Where an order of `side` rests."""
+        ...
+
+
+class Books(Protocol):
+    """Every market's book (`risk.surveillance.tape.Tape`)."""
+
+    def book(self, market_id: int) -> MarketView:
+        """The market's; empty for one that has seen no order. The same object for ever: keep it if you like."""
+        ...
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -189,12 +262,14 @@ class Parameter(msgspec.Struct, frozen=True):
 class Detector(Protocol):
     """One pattern. It remembers what it needs, within bounds, and says each finding once.
 
-    `PARAMETERS` belongs to the class; an instance is made with `Detector(values, relations)`, `values` holding every
-    parameter by name. What it says depends only on what it has observed, in order.
+    `PARAMETERS` belongs to the class; an instance is made with `Detector(values, relations, books)`, `values` holding
+    every parameter by name, `books` the tape's. What it says depends only on what it has observed, in order.
     """
 
     NAME: str
     PARAMETERS: tuple[Parameter, ...]
+
+    def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None: ...
 
     def observe(self, observation: Observation) -> list[Alert]:
         """Take the next observation; the alerts it completes."""
