@@ -51,3 +51,26 @@ class EngineState(models.Model):
 
     def __str__(self) -> str:
         return f"engine at {self.sequence}"
+
+
+class FollowerCursor(models.Model):
+    """How far a consumer of the journal has come; moved in the transaction of what it wrote."""
+
+    name = models.CharField(primary_key=True, max_length=32)
+    sequence = models.BigIntegerField(help_text="The last command it has dealt with.")
+    failed_at = models.DateTimeField(null=True, help_text="When it failed last; empty once it goes on.")
+    failure = models.TextField(blank=True, default="")
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.sequence}"
+
+
+class Checkpoint(models.Model):
+    """The exchange's whole state after a command, so that a replay need not begin at the first. Made by a follower."""
+
+    sequence = models.BigIntegerField(primary_key=True)
+    received_at = models.DateTimeField(db_index=True)
+    snapshot = models.BinaryField(help_text="matching.snapshot.Snapshot as JSON, compressed with zlib.")
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.sequence}"

@@ -29,8 +29,8 @@ POLL_SECONDS = 0.02
 class ServerProcess:
     """`manage.py up` on a data folder and port of its own, with none of the caller's Bourse variables.
 
-    `env` adds variables, for instance `{"RATE_LIMITS": "off"}`; DEMO_FLOW is off unless it says otherwise. The output
-    goes to `log_path`, start after start.
+    `env` adds variables, for instance `{"RATE_LIMITS": "off"}`; DEMO_FLOW and BACKGROUND are off unless it says
+    otherwise. The output goes to `log_path`, start after start.
     """
 
     def __init__(self, *, data_dir: Path, port: int | None = None, env: Mapping[str, str] | None = None) -> None:
@@ -38,7 +38,7 @@ class ServerProcess:
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log_path = data_dir / "server.log"
-        own = {"DATA_DIR": str(data_dir), "PORT": str(self.port), "DEMO_FLOW": "off"}
+        own = {"DATA_DIR": str(data_dir), "PORT": str(self.port), "DEMO_FLOW": "off", "BACKGROUND": "off"}
         self.env = clean_env() | own | dict(env or {})
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -93,6 +93,7 @@ SIGN_UP_RATE = "30/h"  # new users of one address
 TRIAL_RATE = "30/h"
 WITHDRAWAL_APPROVAL = environment.flag(name="WITHDRAWAL_APPROVAL", default=True)
 DEMO_FLOW = environment.flag(name="DEMO_FLOW", default=True) and DEMO
+BACKGROUND = environment.flag(name="BACKGROUND", default=True)
 BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
 LANE_COMMANDS_MAX = environment.integer(name="LANE_COMMANDS_MAX", default=10_000, minimum=1, maximum=1_000_000)
 
@@ -203,6 +204,25 @@ if PRODUCTION:
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}},
 }
+# Celery: messages are wake-ups only, so they may get lost, and answers are kept by nobody.
+CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    {}
+    if REDIS_URL
+    else {
+        "data_folder_in": str(DATA_DIR / "celery" / "queue"),
+        "data_folder_out": str(DATA_DIR / "celery" / "queue"),
+        "control_folder": str(DATA_DIR / "celery" / "control"),
+        "polling_interval": 0.2,
+    }
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "bourse"
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TIMEZONE = "UTC"
+
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 REST_FRAMEWORK = {

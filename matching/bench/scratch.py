@@ -42,11 +42,11 @@ class PartFailed(Exception):
 
 
 def environment(*, data_dir: Path, **extra: str) -> dict[str, str]:
-    """The variables of a process on `data_dir`: every other setting has its default."""
+    """The variables of a process on `data_dir`: every other setting has its default, Celery runs elsewhere."""
     names = re.findall(r"^([A-Z_]+)=", (settings.BASE_DIR / ".env.example").read_text(), re.MULTILINE)
     blank = dict.fromkeys((name for name in names if name not in KEPT_VARIABLES), "")
     production = {"BOURSE_ENV": "production", "SECRET_KEY": SECRET_KEY, "ALLOWED_HOSTS": "127.0.0.1"}
-    return {**os.environ, **blank, **production, "DATA_DIR": str(data_dir), **extra}
+    return {**os.environ, **blank, **production, "DATA_DIR": str(data_dir), "BACKGROUND": "off", **extra}
 
 
 @contextlib.contextmanager

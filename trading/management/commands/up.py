@@ -24,7 +24,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from matching import worker
-from trading import demo, embedded, health, static_files
+from trading import background, demo, embedded, health, static_files
 from trading.demo_flow import history
 from trading.demo_flow import process as flow_process
 from trading.one_write import OneWriteProtocol
@@ -61,6 +61,7 @@ class Command(BaseCommand):
                     for line in demo.seed_demo(base_url=base_url()) if settings.DEMO else ():
                         self._say(line)
                     with (
+                        background.running(wanted=settings.BACKGROUND),
                         flow_process.running(url=base_url(), keys=demo.flow_keys() if settings.DEMO_FLOW else ()),
                         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
                     ):

@@ -1,0 +1,30 @@
+"""Celery: the worker and beat that do what must not hold up an order.
+
+Tasks are only wake-ups. Whatever there is to do, and how far it has come, is in the database, so a lost or doubled
+message does no harm, and neither does a broker that was down.
+"""
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trading.settings")
+
+app = Celery("bourse")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.imports = ("trading.tasks",)
+
+
+@setup_logging.connect
+def keep_logging(**_: object) -> None:
+    """Django's settings say how to log; Celery need not."""
+
+
+def make_folders() -> None:
+    """Make the folders of the broker that needs no service. Raises OSError."""
+    for name in ("data_folder_in", "control_folder"):
+        folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get(name)
+        if folder:
+            os.makedirs(folder, mode=0o700, exist_ok=True)

@@ -1,0 +1,7 @@
+"""Those who follow the journal: what each makes of it is in its own module."""
+
+from collections.abc import Callable
+
+from matching.follower import Consumer
+
+CONSUMERS: tuple[Callable[[], Consumer], ...] = ()
