@@ -12,8 +12,9 @@ from matching.engine import messages
 from matching.engine.messages import AnyCommand, AnyEvent
 from matching.exchange import Exchange
 from matching.state import State
+from risk.surveillance.books import Median
 from risk.surveillance.messages import Canceled, Moved, Observation, Placed, Refused, SelfTradePrevented, Traded
-from risk.surveillance.tape import Median, Tape
+from risk.surveillance.tape import Tape
 from tests.pure.builders import START, Session
 from tests.pure.exchange_commands import Commands, setup
 
