@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from matching.engine.messages import AnyCommand, AnyEvent, OrderState
 from risk.surveillance.messages import Alert, Detector, Relations
 from risk.surveillance.tape import Tape
+from risk.surveillance.wash_trading import WashTrading
 
-_DETECTORS: tuple[type[Detector], ...] = ()
+_DETECTORS: tuple[type[Detector], ...] = (WashTrading,)
 
 DETECTORS: dict[str, type[Detector]] = {detector.NAME: detector for detector in _DETECTORS}
 """Every detector by its name."""
