@@ -14,7 +14,7 @@ from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from matching import follower, snapshot, store
-from matching.engine.messages import AmendOrder, CancelOrders
+from matching.engine.messages import AmendOrder, CancelOrders, Side
 from matching.follower import Consumer, Follower, Following, Step
 from matching.models import Checkpoint, FollowerCursor
 from matching.state import State
@@ -105,7 +105,8 @@ def trade_for_a_while(exchange: RunningExchange, *, seed: int = 1, orders: int =
     accounts = [exchange.open_account(f"user{seed}{n}", {base: 10**9, quote: 10**9}) for n in range(3)]
     last = 0
     for number in range(orders):
-        account, side = chance.choice(accounts), chance.choice(["buy", "sell"])
+        account = chance.choice(accounts)
+        side: Side = "buy" if chance.random() < 0.5 else "sell"
         reply = exchange.place(
             account,
             market,
@@ -227,7 +228,14 @@ def test_only_one_follows_at_a_time(follow: Callable[..., Following]) -> None:
         assert done.wait(10)
 
     slow = follow(lambda: Scribe(before_write=wait))
-    thread = threading.Thread(target=lambda: (slow.run(seconds=5), slow.close(), connection.close()))
+
+    def run() -> None:
+        try:
+            slow.run(seconds=5)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
     thread.start()
     assert inside.wait(10)
     assert follow(Scribe).run(seconds=5) == 0
