@@ -1,6 +1,7 @@
 """What operators see of assets, markets and trades, and the read-only list that every app's admin is built on.
 
-The tables are projections of the journal: nothing here adds, changes or deletes a row.
+The tables are projections of the journal: nothing here adds, changes or deletes a row. However long a table is, a page
+reads a bounded part of it: newest first by key, no sorting by other columns, no counting to the end.
 """
 
 from functools import cached_property
@@ -9,13 +10,19 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from marketdata.models import Asset, Market, Trade
 from notifications.models import Announcement
 
 ROWS_MAX = 10_000
 """A list goes back this far; what is older is found by searching."""
+
+FILTERED_ROWS_MAX = 100_000
+"""A filter looks at this many of the newest rows, those that the search has found if there is one."""
 
 Names = tuple[str, ...]
 
@@ -30,17 +37,73 @@ class BoundedPaginator(Paginator):
         return rows.order_by()[:ROWS_MAX].count()
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class OrderedList(ChangeList):
+    """A list that stays in the order of its admin: no address makes the database sort a whole table."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+        """The admin's own."""
+        return list(self.model_admin.get_ordering(request))
+
+
+class RecentFilter(admin.SimpleListFilter):
+    """A filter by a column without an index, over the newest FILTERED_ROWS_MAX rows.
+
+    A subclass names the column (`parameter_name`) and its `values`, since asking the table for them would read it all.
+    """
+
+    values: ClassVar[Names] = ()
+
+    def __init__(self, request: HttpRequest, params: Any, model: type[Model], model_admin: Any) -> None:
+        self.title = str(self.parameter_name).replace("_", " ")
+        super().__init__(request, params, model, model_admin)
+        self._admin = model_admin
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The values, in words."""
+        return [(value, value.replace("_", " ")) for value in self.values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of the newest rows that have the value."""
+        if self.value() not in self.values:
+            return queryset
+        rows = self._admin.get_search_results(request, self._admin.model._default_manager.all(), _searched(request))[0]
+        oldest = rows.order_by("-pk").values("pk")[FILTERED_ROWS_MAX : FILTERED_ROWS_MAX + 1]
+        return queryset.filter(pk__gte=Coalesce(oldest, 0), **{str(self.parameter_name): self.value()})
+
+
+def _searched(request: HttpRequest) -> str:
+    return request.GET.get("q", "")
+
+
+def recent(name: str, *values: str) -> type[RecentFilter]:
+    """A RecentFilter of the column `name`."""
+    return type(f"Recent{name.title()}", (RecentFilter,), {"parameter_name": name, "values": values})
+
+
+class ReadOnlyAdmin(ModelAdmin):
     """Rows to look at, newest first. `exact_names` are searched as text, `exact_numbers` as whole numbers, by index."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_fullwidth = True
+    list_filter_sheet = True
+    sortable_by = ()
     list_per_page = 100
     list_max_show_all = 0
     ordering = ("-pk",)
     actions: Any = None
     exact_names: ClassVar[Names] = ()
     exact_numbers: ClassVar[Names] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The list without sorting."""
+        return OrderedList
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Only what a filter offers: others would make the database read a whole table."""
+        offered = [each if isinstance(each, str) else "" for each in self.get_list_filter(request)]
+        return lookup.partition("__")[0] in offered
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never."""
@@ -108,6 +171,7 @@ class TradeAdmin(ReadOnlyAdmin):
         "executed_at",
     )
     list_select_related = ("market",)
+    list_filter = (recent("taker_side", "buy", "sell"),)
     exact_numbers = ("id", "maker_order_id", "taker_order_id")
 
 

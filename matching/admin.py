@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from marketdata.admin import ReadOnlyAdmin
-from matching.models import EngineState, InboxCommand, JournalEntry
+from matching.models import EngineState, FollowerCursor, InboxCommand, JournalEntry
 
 
 @admin.register(JournalEntry)
@@ -27,3 +27,10 @@ class EngineStateAdmin(ReadOnlyAdmin):
     """Where the journal ends."""
 
     list_display = ("sequence", "received_at", "trade_id", "entry_id", "halted", "halt_note")
+
+
+@admin.register(FollowerCursor)
+class FollowerCursorAdmin(ReadOnlyAdmin):
+    """How far the consumers of the journal have come, and what stopped those that failed."""
+
+    list_display = ("name", "sequence", "failed_at", "failure")

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from marketdata.admin import ReadOnlyAdmin
+from marketdata.admin import ReadOnlyAdmin, recent
 from orders.models import Order
 
 
@@ -24,4 +24,9 @@ class OrderAdmin(ReadOnlyAdmin):
         "created_at",
     )
     list_select_related = ("market",)
+    list_filter = (
+        recent("status", "open", "filled", "canceled", "expired", "rejected"),
+        recent("side", "buy", "sell"),
+        recent("order_type", "limit", "market"),
+    )
     exact_numbers = ("id", "account_id")

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
-from marketdata.admin import ReadOnlyAdmin
+from marketdata.admin import ReadOnlyAdmin, recent
 from risk import queries
 from risk.models import Account, Deposit, Entry, Limit
 
@@ -46,6 +46,7 @@ class EntryAdmin(ReadOnlyAdmin):
         "posted_at",
     )
     list_select_related = ("asset",)
+    list_filter = (recent("entry_type", "deposit", "withdrawal", "correction", "trade", "fee"),)
     exact_numbers = ("id", "account_id")
 
 

@@ -7,33 +7,42 @@ import time
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django_otp.plugins.otp_static.admin import StaticDevice
 from django_otp.plugins.otp_totp.admin import TOTPDevice
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from marketdata.admin import ReadOnlyAdmin
+from marketdata.admin import BoundedPaginator, ReadOnlyAdmin
 from matching import inbox
 from matching.engine.messages import AnyCommand, ApproveWithdrawal, OpenAccount, RefuseWithdrawal
 from risk.models import Withdrawal
 from trading import two_factor
 from trading.models import ApiKey, User
-from trading.pages import accounts
 
-admin.site.site_header = "Bourse"
-admin.site.site_title = "Bourse"
-admin.site.index_title = "Operations"
-admin.site.login = accounts.admin_login  # type: ignore[method-assign, assignment]
 admin.site.unregister([TOTPDevice, StaticDevice])  # their pages would show people's secrets
+admin.site.unregister(Group)  # for our own page of it
 
 ANSWER_SECONDS_MAX = 10.0
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(UserAdmin, ModelAdmin):
     """Users. A new one gets an account to trade with; who has lost phone and recovery codes can be let in again."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_fullwidth = True
+    list_filter_sheet = True
+    search_fields = ("username__istartswith", "email__istartswith")
 
     actions = ("turn_off_two_factor",)
 
@@ -51,6 +60,11 @@ class PersonAdmin(UserAdmin):
                 two_factor.turn_off(user=user)
                 self.log_change(request, user, "two-factor turned off")
                 self.message_user(request, f"Two-factor of {user} is off.", messages.SUCCESS)
+
+
+@admin.register(Group)
+class RoleAdmin(GroupAdmin, ModelAdmin):
+    """Roles: what their members may see and file."""
 
 
 @admin.register(ApiKey)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from trading import embedded, environment, logs
+from trading.desk import look
 
 DEMO_SECRET_KEY = "bourse-demo-secret-key-known-to-everyone-never-use-it-in-production-0123456789"
 
@@ -105,7 +106,8 @@ INSTALLED_APPS = [
     "fees",
     "marketdata",
     "notifications",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "trading.desk.apps.DeskConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -150,6 +152,7 @@ TEMPLATES = [
         },
     },
 ]
+UNFOLD = look.unfold_settings()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "trading.User"
