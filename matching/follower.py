@@ -65,6 +65,9 @@ class Consumer(Protocol):
     begins: Literal["start", "end"]
     warm_up: int
 
+    def begin(self, state: State) -> None:
+        """The state from which the first step will lead on; comes once, before all others."""
+
     def recall(self, step: Step, state: State) -> None:
         """A step before the cursor, to fill windows with; what it leads to was written already."""
 
@@ -231,6 +234,8 @@ class Following:
             self._cursors[consumer.name] = cursors[consumer.name]
             begins.append(_warm_up_begins(cursors[consumer.name], consumer.warm_up))
         self._follower = Follower(sequence=min(begins))
+        for consumer in tuple(self._consumers):
+            self._call(consumer, consumer.begin, self._follower.state)
 
     def _call(self, consumer: Consumer, function: Callable[..., None], *arguments: Any) -> bool:
         """Call a consumer's function; one that fails writes nothing, stays where it is and is left out for a while."""

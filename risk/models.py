@@ -129,6 +129,25 @@ class Limit(models.Model):
         return f"limits of {self.account_id or 'everyone'}"
 
 
+class Sighting(models.Model):
+    """An address or a browser from which a user was seen acting; what two users have in common ties their accounts."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=8)
+    value = models.CharField(max_length=64)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "value", "user"], name="sighting_once"),
+            models.CheckConstraint(condition=Q(kind__in=["address", "device"]), name="sighting_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.value}"
+
+
 class DetectorSetting(models.Model):
     """A detector's parameter that an operator has set; without a row its default holds (risk/surveillance)."""
 

@@ -69,6 +69,10 @@ class Scribe:
         self._found: list[Step] = []
         self._before_write = before_write
 
+    def begin(self, state: State) -> None:
+        assert not self.recalled
+        assert not self._found
+
     def recall(self, step: Step, state: State) -> None:
         self.recalled.append(step.sequence)
 

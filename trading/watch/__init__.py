@@ -1,0 +1,1 @@
+"""Watching the market: the follower's surveillance, its evidence, and what operators do about it."""
