@@ -5,7 +5,7 @@ whole base, notionals in quote units; times in microseconds since 1970 UTC. Noth
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -267,7 +267,7 @@ class Detector(Protocol):
     """
 
     NAME: str
-    PARAMETERS: tuple[Parameter, ...]
+    PARAMETERS: ClassVar[tuple[Parameter, ...]]
 
     def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None: ...
 

@@ -6,7 +6,7 @@ moreover end where they began. Self-trades that were prevented again and again c
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from risk.surveillance.chance import poisson_tail
 from risk.surveillance.meetings import Meeting, Meetings
@@ -48,7 +48,7 @@ class WashTrading:
     """Finds accounts that trade among themselves."""
 
     NAME = "wash_trading"
-    PARAMETERS = (
+    PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("window", 3600, 300, 86_400, "seconds", "Trades this far back are looked at together."),
         Parameter("linked_meetings", 4, 2, 1000, "meetings", "Tied accounts: at least so many trades with each other."),
         Parameter(

@@ -1,0 +1,41 @@
+"""Spoofing: a large order near the touch that was never meant to trade, pulled when a small one opposite has traded.
+
+The bait of a spoofer is one or two orders, of whichever of the tied accounts; a ladder of them is layering.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from risk.surveillance.baits import PARAMETERS, Baits, Cycle, Party, judged
+from risk.surveillance.messages import Alert, Books, Observation, Parameter, Relations
+
+
+class Spoofing:
+    """Finds groups that repeat it; the parameters are those of `baits`, and from how many prices on it is layering."""
+
+    NAME = "spoofing"
+    PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("layers", 3, 2, 50, "prices", "A bait at so many prices or more is layering."),
+        *PARAMETERS,
+    )
+
+    def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
+        self._values = dict(values)
+        self._layers = values["layers"]
+        self._baits = Baits(values, relations, books, self._fits)
+
+    def observe(self, observation: Observation) -> list[Alert]:
+        """Take the next observation; the alerts it completes."""
+        found = self._baits.observe(observation)
+        return self._alerts(found, observation.at) if found else []
+
+    def advance(self, now: int) -> list[Alert]:
+        """Time has come to `now`: baits pulled a moment ago are gone for good."""
+        return self._alerts(self._baits.advance(now), now)
+
+    def _fits(self, cycle: Cycle) -> bool:
+        return len(cycle.prices) < self._layers
+
+    def _alerts(self, parties: list[Party], now: int) -> list[Alert]:
+        judgements = (judged(self.NAME, party, self._values, now, "an order") for party in parties)
+        return [alert for alert in judgements if alert is not None]
