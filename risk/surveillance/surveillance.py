@@ -7,12 +7,18 @@ from collections.abc import Iterable, Mapping
 
 from matching.engine.messages import AnyCommand, AnyEvent, OrderState
 from risk.surveillance.layering import Layering
+from risk.surveillance.marking_the_close import MarkingTheClose
 from risk.surveillance.messages import Alert, Detector, Relations
 from risk.surveillance.spoofing import Spoofing
 from risk.surveillance.tape import Tape
 from risk.surveillance.wash_trading import WashTrading
 
-_DETECTORS: tuple[type[Detector], ...] = (Spoofing, Layering, WashTrading)
+_DETECTORS: tuple[type[Detector], ...] = (
+    Spoofing,
+    Layering,
+    WashTrading,
+    MarkingTheClose,
+)
 
 DETECTORS: dict[str, type[Detector]] = {detector.NAME: detector for detector in _DETECTORS}
 """Every detector by its name."""
