@@ -3,5 +3,6 @@
 from collections.abc import Callable
 
 from matching.follower import Consumer
+from trading.books.consumer import FeeBooks
 
-CONSUMERS: tuple[Callable[[], Consumer], ...] = ()
+CONSUMERS: tuple[Callable[[], Consumer], ...] = (FeeBooks,)

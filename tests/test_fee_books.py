@@ -1,0 +1,100 @@
+"""The fee books are what trades, entries and orders make them, whenever the follower stops and starts."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from django.db import connection
+from pytest_django.plugin import DjangoDbBlocker
+
+from fees.models import AccountDay, FeeDay, LedgerDay, RateChange
+from matching import follower
+from matching.follower import Following
+from matching.models import FollowerCursor
+from tests.databases import copied_database, default_database
+from tests.random_journal import write_journal
+from trading.books.check import check_books
+from trading.books.consumer import FeeBooks
+
+
+@pytest.fixture(autouse=True)
+def database(migrated_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """An empty exchange for every test."""
+    with (
+        django_db_blocker.unblock(),
+        copied_database(source=migrated_database) as name,
+        default_database(name=name),
+    ):
+        yield
+
+
+def follow() -> None:
+    """A follower that starts, comes to the journal's end, and stops."""
+    with closing(Following(makers=(FeeBooks,))) as following:
+        following.run(seconds=60)
+
+
+def changed(table: str, change: str) -> str | None:
+    """What the check finds while every row of a table is changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE kept AS SELECT * FROM {table}")
+        cursor.execute(f"UPDATE {table} SET {change}")
+        found = check_books().finding
+        cursor.execute(f"DELETE FROM {table}")
+        cursor.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM kept")
+        cursor.execute("DROP TABLE kept")
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_the_books_of_any_journal_are_what_its_trades_entries_and_orders_make_them(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_journal(seed=seed, commands=700)
+    monkeypatch.setattr(follower, "STRETCH_COMMANDS", 97)
+    follow()
+    checked = check_books()
+    assert checked.finding is None
+    assert checked.cursor == checked.journal_end > 700
+    assert FeeDay.objects.count() > 10
+    assert set(RateChange.objects.values_list("reason", flat=True)) >= {"opened", "volume", "tier_table", "override"}
+    assert {"deposit", "trade", "fee"} <= set(LedgerDay.objects.values_list("entry_type", flat=True))
+
+
+def test_books_kept_by_followers_that_come_and_go_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_journal(seed=5, commands=500)
+    tables = (FeeDay, LedgerDay, RateChange)
+    columns = [[field.attname for field in table._meta.concrete_fields if field.name != "id"] for table in tables]
+
+    def books() -> list[list[tuple[object, ...]]]:
+        return [
+            sorted(table._default_manager.values_list(*names), key=repr)
+            for table, names in zip(tables, columns, strict=True)
+        ]
+
+    monkeypatch.setattr(follower, "STRETCH_COMMANDS", 37)
+    while (checked := check_books()).cursor < checked.journal_end:
+        with closing(Following(makers=(FeeBooks,))) as following:
+            following.run(seconds=0)
+        assert check_books().finding is None
+    in_parts = books()
+    for table in (*tables, AccountDay, FollowerCursor):
+        table._default_manager.all().delete()
+    follow()
+    assert books() == in_parts
+
+
+def test_the_check_finds_what_was_tampered_with() -> None:
+    write_journal(seed=4, commands=300)
+    follow()
+    assert check_books().finding is None
+    for table, change, finding in (
+        ("fees_feeday", "fees = fees + 1", "trades in the books"),
+        ("fees_feeday", "trades = trades + 1", "trades in the books"),
+        ("fees_accountday", "taker_notional = taker_notional + 1", "is not what the trades say"),
+        ("fees_ledgerday", "credits = credits + 1", "entries in the books"),
+        ("fees_ratechange", "maker_rate = 77, taker_rate = 77", "in the books"),
+    ):
+        found = changed(table, change)
+        assert found is not None, (table, change)
+        assert finding in found
