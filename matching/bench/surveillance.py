@@ -1,0 +1,94 @@
+"""How good surveillance is: recall by pattern and disguise, precision, delay, false cases, and how fast it is.
+
+Every figure comes from seeded runs; seeds below HELD_OUT are for tuning, those from it on are not looked at before a
+measurement. Two processes share the runs.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
+
+from matching.attack.plan import PATTERNS
+from matching.bench.surveillance_runs import FoundCase, FoundEpisode, Outcome, evaluate
+
+HELD_OUT = 1_000_000
+"""Seeds from here on are for measuring only; tuning uses seeds from 1 on."""
+
+GROUPS = (
+    ("wash_trading", "spoofing", "quote_stuffing", "marking_the_close", "pump_and_dump"),
+    ("layering", "momentum_ignition", "front_running", "order_to_trade"),
+)
+"""Patterns that share a run, each with one episode of other accounts."""
+
+
+class Task(NamedTuple):
+    """A run to do."""
+
+    seed: int
+    attacks: tuple[tuple[str, str], ...]
+    minutes: float = 60
+
+
+def tasks(*, seeds: Sequence[int], groups: Sequence[Sequence[str]] = GROUPS, disguise: str | None = None) -> list[Task]:
+    """Runs in which every disguise of every pattern of the groups gets an episode for each seed."""
+    found = []
+    for group in groups:
+        rounds = max(len(PATTERNS[pattern]) for pattern in group)
+        for number in range(1 if disguise else rounds):
+            attacks = tuple(
+                (pattern, disguise or list(PATTERNS[pattern])[number])
+                for pattern in group
+                if disguise in PATTERNS[pattern] or (disguise is None and number < len(PATTERNS[pattern]))
+            )
+            found += [Task(seed + 10_000 * number, attacks) for seed in seeds]
+    return found
+
+
+def carry_out(todo: Sequence[Task], *, processes: int) -> Iterator[Outcome]:
+    """All runs, as they come out, in order."""
+    if processes == 1:
+        yield from map(_do, todo)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        yield from pool.map(_do, todo)
+
+
+def _do(task: Task) -> Outcome:
+    return evaluate(seed=task.seed, attacks=task.attacks, minutes=task.minutes)
+
+
+class Score(NamedTuple):
+    """All episodes and cases of some runs."""
+
+    episodes: list[FoundEpisode]
+    cases: list[FoundCase]
+    hours: float
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> "Score":
+        """Everything together."""
+        return cls(
+            [episode for outcome in outcomes for episode in outcome.episodes],
+            [case for outcome in outcomes for case in outcome.cases],
+            sum(outcome.hours for outcome in outcomes),
+        )
+
+    def episodes_of(self, pattern: str, disguise: str | None = None) -> list[FoundEpisode]:
+        """The episodes of a pattern, of all disguises or one."""
+        return [
+            episode for episode in self.episodes if episode.pattern == pattern and disguise in (None, episode.disguise)
+        ]
+
+    def cases_of(self, pattern: str) -> list[FoundCase]:
+        """The cases that a pattern's own detector was part of."""
+        return [case for case in self.cases if pattern in case.detectors]
+
+
+def recall(episodes: Sequence[FoundEpisode]) -> float:
+    """The share of the episodes that were found."""
+    return sum(episode.delay is not None for episode in episodes) / len(episodes) if episodes else 0.0
+
+
+def precision(cases: Sequence[FoundCase]) -> float:
+    """The share of the cases that are true; 1 if there are none."""
+    return sum(case.episode is not None for case in cases) / len(cases) if cases else 1.0
