@@ -93,6 +93,13 @@ RESET_RATE_EMAIL = "5/h"
 SIGN_UP_RATE = "30/h"  # new users of one address
 TRIAL_RATE = "30/h"
 WITHDRAWAL_APPROVAL = environment.flag(name="WITHDRAWAL_APPROVAL", default=True)
+TWO_PERSON_RULES = ("corrections", "withdrawals", "fees", "limits")
+TWO_PERSON_RULE = environment.names(name="TWO_PERSON_RULE", default=",".join(TWO_PERSON_RULES))
+if not set(TWO_PERSON_RULE) <= {*TWO_PERSON_RULES, "none"}:
+    raise ImproperlyConfigured(f"TWO_PERSON_RULE must be none or a list of {', '.join(TWO_PERSON_RULES)}.")
+WITHDRAWAL_ONE_PERSON_MAX = environment.amounts(
+    name="WITHDRAWAL_ONE_PERSON_MAX", default="BTC:1,ETH:20,USDT:50000"
+)
 DEMO_FLOW = environment.flag(name="DEMO_FLOW", default=True) and DEMO
 BACKGROUND = environment.flag(name="BACKGROUND", default=True)
 BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
@@ -180,6 +187,8 @@ EMAIL_HOST_USER = environment.text(name="EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = environment.text(name="EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = environment.flag(name="EMAIL_USE_TLS", default=True)
 EMAIL_TIMEOUT = 10
+PUBLIC_URL = environment.text(name="PUBLIC_URL", default=f"http://{HOST}:{PORT}").rstrip("/")
+WEBHOOK_PRIVATE_ADDRESSES = environment.flag(name="WEBHOOK_PRIVATE_ADDRESSES", default=False)
 DEFAULT_FROM_EMAIL = environment.text(name="DEFAULT_FROM_EMAIL", default="Bourse <bourse@localhost>")
 
 LANGUAGE_CODE = "en"
