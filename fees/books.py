@@ -185,7 +185,7 @@ def class_of(account_id: int) -> AccountClass:
 def value_of(trade: TradeExecuted, base_amount: int, scales: MarketScales) -> int:
     """Base units at the trade's price, in 10^-18 quote, cut towards zero: PostgreSQL's `trunc(fee * price, 18)`."""
     decimals = scales.quote_scale + scales.base_scale
-    value = abs(base_amount) * trade.price * 10**VALUE_DECIMALS // 10**decimals
+    value: int = abs(base_amount) * trade.price * 10**VALUE_DECIMALS // 10**decimals
     return -value if base_amount < 0 else value
 
 

@@ -1,8 +1,8 @@
 """What must be true of the stored money and books by themselves, whatever the journal says.
 
-Entries sum to zero, balances are the sums of their entries, holds are what open orders and pending withdrawals hold,
-no book is crossed, no amount has a part of a unit, and candles are what their trades make. Plain SQL over whole tables;
-a finding is a sentence.
+Entries sum to zero, balances are the sums of their entries, the fees account has the fees of all trades, holds are what
+open orders and pending withdrawals hold, no book is crossed, no amount has a part of a unit, and candles are what their
+trades make. Plain SQL over whole tables; a finding is a sentence.
 """
 
 from typing import Any, NamedTuple
@@ -63,6 +63,21 @@ CHECKS = {
         LEFT JOIN risk_entry l ON l.id = e.last_id
         WHERE coalesce(available + held, 0) <> coalesce(e.total, 0)
             OR coalesce(available + held, 0) <> coalesce(l.balance, 0) ORDER BY 1, 3""",
+    "the fees account has {} of asset {}, but the fees on trades and the corrections are {}": f"""
+        WITH traded AS (
+            SELECT market_id, sum(CASE taker_side WHEN 'buy' THEN taker_fee ELSE maker_fee END) AS base_fees,
+                sum(CASE taker_side WHEN 'buy' THEN maker_fee ELSE taker_fee END) AS quote_fees
+            FROM marketdata_trade GROUP BY market_id),
+        parts AS (
+            SELECT base_id AS asset_id, base_fees AS amount FROM traded JOIN marketdata_market m ON m.id = market_id
+            UNION ALL SELECT quote_id, quote_fees FROM traded JOIN marketdata_market m ON m.id = market_id
+            UNION ALL SELECT asset_id, amount FROM risk_entry
+                WHERE account_id = {FEES_ACCOUNT_ID} AND entry_type = 'correction'),
+        due AS (SELECT asset_id, sum(amount) AS total FROM parts GROUP BY asset_id),
+        had AS (SELECT asset_id, available + held AS total FROM risk_balance WHERE account_id = {FEES_ACCOUNT_ID})
+        SELECT trim_scale(coalesce(had.total, 0))::text, a.symbol, trim_scale(coalesce(due.total, 0))::text
+        FROM had FULL JOIN due USING (asset_id) JOIN marketdata_asset a ON a.id = asset_id
+        WHERE coalesce(had.total, 0) <> coalesce(due.total, 0) ORDER BY a.id""",
     "account {} holds {} of asset {}, but its open orders and pending withdrawals hold {}": """
         WITH parts AS (
             SELECT account_id, CASE side WHEN 'buy' THEN quote_id ELSE base_id END AS asset_id, held AS amount

@@ -2,22 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from fees.models import AccountDay, FeeDay, LedgerDay, RateChange
-from matching import follower
+from matching import audit, follower, store
+from matching.engine.messages import FEES_ACCOUNT_ID, CorrectBalance
 from matching.follower import Following
 from matching.models import FollowerCursor
+from tests.builders import running_exchange
 from tests.databases import copied_database, default_database
 from tests.random_journal import write_journal
 from trading.books.check import check_books
 from trading.books.consumer import FeeBooks
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def database(migrated_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """An empty exchange for every test."""
     with (
@@ -26,6 +30,16 @@ def database(migrated_database: str, django_db_blocker: DjangoDbBlocker) -> Iter
         default_database(name=name),
     ):
         yield
+
+
+@pytest.fixture(scope="module")
+def traded(fresh_database: str) -> Iterator[psycopg.Connection[Any]]:
+    """A random journal with a correction on the fees account, and a connection."""
+    write_journal(seed=6, commands=200)
+    with running_exchange() as exchange:
+        exchange.execute(CorrectBalance(FEES_ACCOUNT_ID, 2, -5, "rounding of a partner"))
+    with closing(store.connect()) as connection:
+        yield connection
 
 
 def follow() -> None:
@@ -48,7 +62,7 @@ def changed(table: str, change: str) -> str | None:
 
 @pytest.mark.parametrize("seed", [1, 3])
 def test_the_books_of_any_journal_are_what_its_trades_entries_and_orders_make_them(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_journal(seed=seed, commands=700)
     monkeypatch.setattr(follower, "STRETCH_COMMANDS", 97)
@@ -61,7 +75,7 @@ def test_the_books_of_any_journal_are_what_its_trades_entries_and_orders_make_th
     assert {"deposit", "trade", "fee"} <= set(LedgerDay.objects.values_list("entry_type", flat=True))
 
 
-def test_books_kept_by_followers_that_come_and_go_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_books_kept_by_followers_that_come_and_go_are_the_same(database: None, monkeypatch: pytest.MonkeyPatch) -> None:
     write_journal(seed=5, commands=500)
     tables = (FeeDay, LedgerDay, RateChange)
     columns = [[field.attname for field in table._meta.concrete_fields if field.name != "id"] for table in tables]
@@ -84,7 +98,7 @@ def test_books_kept_by_followers_that_come_and_go_are_the_same(monkeypatch: pyte
     assert books() == in_parts
 
 
-def test_the_check_finds_what_was_tampered_with() -> None:
+def test_the_check_finds_what_was_tampered_with(database: None) -> None:
     write_journal(seed=4, commands=300)
     follow()
     assert check_books().finding is None
@@ -98,3 +112,22 @@ def test_the_check_finds_what_was_tampered_with() -> None:
         found = changed(table, change)
         assert found is not None, (table, change)
         assert finding in found
+
+
+@pytest.mark.parametrize(
+    ("tampering", "finding"),
+    [
+        ("UPDATE marketdata_trade SET taker_fee = taker_fee + 0.01 WHERE id = 1", "but the fees on trades"),
+        ("UPDATE marketdata_trade SET maker_fee = maker_fee - 0.01 WHERE id = 2", "but the fees on trades"),
+        ("DELETE FROM risk_entry WHERE account_id = 2 AND entry_type = 'correction'", "the entries of asset"),
+        ("UPDATE risk_entry SET entry_type = 'trade' WHERE entry_type = 'correction'", "but the fees on trades"),
+    ],
+)
+def test_the_proof_holds_the_fees_account_against_the_fees_of_trades(
+    traded: psycopg.Connection[Any], tampering: str, finding: str
+) -> None:
+    with traded.transaction(force_rollback=True):
+        assert audit.first_finding(traded) is None
+        traded.execute("SET LOCAL session_replication_role = replica")
+        traded.execute(tampering)
+        assert finding in (audit.first_finding(traded) or "")
