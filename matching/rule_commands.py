@@ -141,6 +141,8 @@ def unfreeze_account(state: State, command: UnfreezeAccount) -> Events:
 def set_limits(state: State, command: SetLimits) -> Events:
     """Set an account's limits or the defaults, or put an account back on the defaults."""
     limits = command.limits
+    if not text_is_sound(command.note, NOTE_LENGTH_MAX):
+        return [CommandRefused(Reason.INVALID_PARAMETERS)]
     if limits is not None and not limits_are_sound(limits):
         return [CommandRefused(Reason.INVALID_PARAMETERS)]
     if limits is not None and not limits.max_positions.keys() <= state.assets.keys():

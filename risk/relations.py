@@ -1,8 +1,10 @@
 """Who belongs together, from what is stored: one owner, the same address or browser, the same way in or out for money.
 
-What too many share ties nobody: an office's address, an exchange's deposit source.
+What too many share ties nobody: an office's address, an exchange's deposit source. Neither does test money, whose
+references begin with "demo".
 """
 
+from ipaddress import ip_address
 from typing import Any
 
 from django.db import connection
@@ -34,7 +36,8 @@ WHERE a.user_id <> b.user_id
 
 MONEY = """
 WITH ways AS (
-    SELECT 'funding' AS kind, reference AS way, account_id FROM risk_deposit WHERE reference <> ''
+    SELECT 'funding' AS kind, reference AS way, account_id FROM risk_deposit
+    WHERE reference <> '' AND reference NOT LIKE 'demo%%'
     UNION SELECT 'withdrawal_target', destination, account_id FROM risk_withdrawal WHERE destination <> ''
 ), shared AS (
     SELECT kind, way, array_agg(w.account_id) AS accounts FROM ways w JOIN risk_account a ON a.id = w.account_id
@@ -63,7 +66,12 @@ def load() -> Relations:
 
 
 def note_sighting(*, user_id: int, kind: str, value: str) -> bool:
-    """A user acts from an address or with a browser ("address", "device"); whether for the first time."""
+    """A user acts from an address or with a browser ("address", "device"); whether for the first time.
+
+    This machine's own address says nothing about anybody.
+    """
+    if kind == "address" and (not value or ip_address(value).is_loopback):
+        return False
     with connection.cursor() as cursor:
         cursor.execute(NOTE, [user_id, kind, value[:64]])
         row = cursor.fetchone()

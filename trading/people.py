@@ -24,7 +24,7 @@ from trading.models import User
 ANSWER_SECONDS_MAX = 10.0
 
 TEST_FUNDS = {"USDT": "100000", "BTC": "2", "ETH": "20"}
-TEST_FUNDS_REFERENCE = "test funds"
+TEST_FUNDS_REFERENCE = "demo funds"
 TEST_FUNDS_PER_DAY_MAX = 3
 _FUNDS_LOCK = 0x626F7572
 """The first half of the advisory lock under which a user gets funds; the second is the user's id."""

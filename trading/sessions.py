@@ -5,17 +5,22 @@ up, order entry included, finds it gone the moment its row is deleted.
 """
 
 import re
+import uuid
 from collections.abc import Callable
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from risk import relations
 from trading.api.addresses import client_address_of
 from trading.models import Session, User
 
+DEVICE_COOKIE = "device"
+DEVICE_SECONDS = 365 * 24 * 3600
 NOTE_SECONDS = 60
 """How often, at most, the use of a session is noted."""
 
@@ -67,20 +72,38 @@ class SessionUse:
         response = self.get_response(request)
         session = request.session
         if session.accessed and session.session_key and SESSION_KEY in session:
+            device = request.COOKIES.get(DEVICE_COOKIE, "")
+            if not re.fullmatch(r"[0-9a-f]{32}", device):
+                device = uuid.uuid4().hex
+                response.set_cookie(
+                    DEVICE_COOKIE,
+                    device,
+                    max_age=DEVICE_SECONDS,
+                    httponly=True,
+                    secure=settings.PRODUCTION,
+                    samesite="Lax",
+                )
             note_use(
                 session_key=session.session_key,
+                user_id=int(session[SESSION_KEY]),
                 address=client_address_of(request=request),
                 user_agent=request.headers.get("User-Agent", ""),
+                device=device,
             )
         return response
 
 
-def note_use(*, session_key: str, address: str, user_agent: str) -> None:
-    """Write down that the session is in use, unless that was done within NOTE_SECONDS."""
+def note_use(*, session_key: str, user_id: int, address: str, user_agent: str, device: str) -> None:
+    """Write down that the session is in use, unless that was done within NOTE_SECONDS.
+
+    `device`: what the browser's cookie calls it; with the address it is what surveillance ties accounts by.
+    """
     if cache.add(f"session-use:{session_key}", True, NOTE_SECONDS):
         Session.objects.filter(session_key=session_key).update(
             address=address[:45], user_agent=user_agent.replace("\0", "")[:256], seen_at=timezone.now()
         )
+        relations.note_sighting(user_id=user_id, kind="address", value=address)
+        relations.note_sighting(user_id=user_id, kind="device", value=device)
 
 
 def end_sessions(*, user: User, but: str | None = None) -> int:

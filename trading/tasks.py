@@ -1,17 +1,17 @@
 """The Celery tasks and when beat sends them. Each does what is due by the database, for about a second at most."""
 
-import logging
 import threading
 
 from matching.follower import Following
 from trading.celery import app
 from trading.consumers import CONSUMERS
+from trading.watch.consumer import settings_of_detectors
 
 FOLLOW_SECONDS = 0.8
 
 _following = Following(makers=CONSUMERS)
 _following_mutex = threading.Lock()
-_logger = logging.getLogger(__name__)
+_values: dict[str, dict[str, float]] = {}
 
 
 @app.task
@@ -19,9 +19,19 @@ def follow() -> None:
     """Hand what is new in the journal to surveillance, notifications and the fee books."""
     if _following_mutex.acquire(blocking=False):
         try:
+            _begin_anew_after_changes()
             _following.run(seconds=FOLLOW_SECONDS)
         finally:
             _following_mutex.release()
+
+
+def _begin_anew_after_changes() -> None:
+    """Detectors take their parameters when they are made: changed ones make all consumers begin anew."""
+    global _values
+    values = settings_of_detectors()
+    if values != _values:
+        _values = values
+        _following.close()
 
 
 def _every(seconds: float, task: object) -> dict[str, object]:

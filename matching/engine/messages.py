@@ -284,6 +284,7 @@ class SetLimits(Command, frozen=True, tag="set_limits"):
 
     account_id: int | None = None
     limits: Limits | None = None
+    note: str = ""
 
 
 class FeeTier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -141,6 +141,11 @@ class Relations:
         for one, other in ((relation.account_id, relation.other_id), (relation.other_id, relation.account_id)):
             self._of.setdefault(one, {}).setdefault(other, []).append(relation)
 
+    def replace(self, other: "Relations") -> None:
+        """Know what `other` knows, and no more; for detectors that hold this object."""
+        self._of = other._of
+        self._groups = {}
+
     def between(self, one: int, other: int) -> list[Relation]:
         """What ties two accounts directly."""
         return self._of.get(one, {}).get(other, [])
