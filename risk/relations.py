@@ -68,11 +68,18 @@ def load() -> Relations:
 def note_sighting(*, user_id: int, kind: str, value: str) -> bool:
     """A user acts from an address or with a browser ("address", "device"); whether for the first time.
 
-    This machine's own address says nothing about anybody.
+    What is no address, and this machine's own, says nothing about anybody.
     """
-    if kind == "address" and (not value or ip_address(value).is_loopback):
+    if kind == "address" and not _tells_somebody(value):
         return False
     with connection.cursor() as cursor:
         cursor.execute(NOTE, [user_id, kind, value[:64]])
         row = cursor.fetchone()
     return row is not None and bool(row[0])
+
+
+def _tells_somebody(address: str) -> bool:
+    try:
+        return not ip_address(address).is_loopback
+    except ValueError:
+        return False
