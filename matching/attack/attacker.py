@@ -33,7 +33,9 @@ class Attack:
         world, chance = self.world, self.chance
         accounts: list[int] = []
         for number in range(count):
-            account_id = world.open_account(user_id=user_id, name=f"account {number}")
+            account_id = world.open_account(
+                role=f"attacker {self.episode.id}", user_id=user_id, name=f"account {number}"
+            )
             if user_id is None and accounts and chance.random() < tied:
                 kind = chance.choice(KINDS)
                 world.relate(kind, chance.choice(accounts), account_id, f"{kind} {chance.randrange(16**8):08x}")

@@ -75,6 +75,6 @@ def _mark(attack: Attack, style: Style, traders: list[Trader]) -> Behaviour:
     for _ in range(chance.randint(3, 6)):
         yield chance.uniform(10, 80)
         for who, trader in enumerate(traders):
-            lots = taken[who] * undo / 4
-            if lots >= 1:
-                trader.market(other(side), lots)
+            part = taken[who] * undo / 4
+            if part >= 1:
+                trader.market(other(side), part)

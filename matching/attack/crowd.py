@@ -63,7 +63,7 @@ class Crowd:
             self._makers(floor, styles)
             self._takers(floor, busy=people > 20)
             for number in range(people):
-                trader = Trader(world, floor, world.open_account())
+                trader = Trader(world, floor, world.open_account(role="retail"))
                 chance = world.chance(f"retail{floor.id}-{number}")
                 self.retail.append(trader.account_id)
                 world.start(takers.retail(trader, chance, chance.uniform(60, 400)), after=chance.uniform(1, 200))
@@ -72,7 +72,7 @@ class Crowd:
     def _makers(self, floor: Floor, styles: tuple[Style, ...]) -> None:
         world = self._world
         for number, style in enumerate(styles):
-            trader = Trader(world, floor, world.open_account())
+            trader = Trader(world, floor, world.open_account(role=f"maker {number}"))
             chance = world.chance(f"maker{floor.id}-{number}")
             self.makers.append(trader.account_id)
             reaction = (0.005, 0.25) if number % 2 else (0.2, 1.5)
@@ -97,9 +97,9 @@ class Crowd:
         [leader] = self._add(floor, takers.parent, 1, after=60)
         self.parents[floor.id] = leader
         world = self._world
-        copier = Trader(world, floor, world.open_account())
+        copier = Trader(world, floor, world.open_account(role="copier"))
         world.start(takers.copier(copier, world.chance(f"copier{floor.id}"), leader), after=30)
-        fund = Trader(world, floor, world.open_account())
+        fund = Trader(world, floor, world.open_account(role="index fund"))
         world.start(takers.index_fund(fund, world.chance(f"fund{floor.id}"), self._close), after=1)
         if busy:
             self._add(floor, makers.penny, 1, after=30)
@@ -110,7 +110,7 @@ class Crowd:
         world = self._world
         accounts = []
         for number in range(count):
-            trader = Trader(world, floor, world.open_account())
+            trader = Trader(world, floor, world.open_account(role=behaviour.__name__))
             chance = world.chance(f"{behaviour.__name__}{floor.id}-{number}")
             world.start(behaviour(trader, chance), after=after * chance.uniform(0.5, 1.5))
             accounts.append(trader.account_id)
@@ -126,6 +126,6 @@ class Crowd:
             world.relate("funding", one, two, f"the same sender {chance.randrange(16**8):08x}")
         world.relate("device", people[10], people[11], f"device {chance.randrange(16**8):08x}")
         floor = world.floors[0]
-        desk = world.open_account(user_id=world.user_of(self.makers[0]), name="desk")
+        desk = world.open_account(role="desk", user_id=world.user_of(self.makers[0]), name="desk")
         world.relate("owner", self.makers[0], desk, "one owner")
         world.start(takers.arbitrageur(Trader(world, floor, desk), world.chance("desk")), after=40)

@@ -42,7 +42,7 @@ STYLES = {
 
 def run_ahead(attack: Attack, style: Style) -> None:
     """A customer, honest, and one who knows what he is about to do."""
-    customer = Trader(attack.world, attack.floor, attack.world.open_account())
+    customer = Trader(attack.world, attack.floor, attack.world.open_account(role="customer"))
     attack.episode.victims = (customer.account_id,)
     traders = attack.traders(attack.count(style.accounts))
     if style.mixed:

@@ -12,7 +12,7 @@ from matching.attack.world import Episode, World
 Launch = Callable[[Attack], None]
 
 
-def _disguises(launch: Callable[[Attack, Any], None], styles: Mapping[str, Any]) -> dict[str, Launch]:
+def _disguises(launch: Callable[..., None], styles: Mapping[str, Any]) -> dict[str, Launch]:
     return {name: partial(launch, style=style) for name, style in styles.items()}
 
 

@@ -30,7 +30,8 @@ class Run(NamedTuple):
     setup: int
     episodes: list[Episode]
     relations: list[Relation]
-    close: int
+    roles: dict[int, str]
+    close: int | None
 
     def related(self) -> Relations:
         """What the exchange knows of accounts that belong together."""
@@ -64,4 +65,4 @@ def simulate(
         PATTERNS[pattern][disguise](plan.attack(pattern, disguise))
     setup = len(world.steps)
     world.run(until=world.now + int(minutes * 60 * SECOND), take=take)
-    return Run(seed, world.steps, setup, world.episodes, world.relations, close)
+    return Run(seed, world.steps, setup, world.episodes, world.relations, world.roles, close)

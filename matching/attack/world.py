@@ -95,6 +95,7 @@ class Flavour(NamedTuple):
 
     `clip` is an ordinary order; `spread` half of the ordinary spread; `impact` the ticks by which a clip that is taken
     moves what everybody thinks the price is. `tick` in quote units per whole base, `lot` in base units.
+    `quote_scale`: quote units are 10^-scale.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Flavour(NamedTuple):
     spread: float
     volatility: float
     impact: float
+    quote_scale: int = QUOTE_SCALE
 
 
 class Floor:
@@ -201,6 +203,8 @@ class World:
         self.now = began
         self.floors: list[Floor] = []
         self.relations: list[Relation] = []
+        self.roles: dict[int, str] = {}
+        """What each account is, for those who look at a run."""
         self.episodes: list[Episode] = []
         self.steps: list[Step] = []
         self._queue: list[tuple[int, int, _Agent, int]] = []
@@ -221,11 +225,11 @@ class World:
         """A market between two assets of its own."""
         base, quote = (
             self._created(CreateAsset(f"{flavour.name}{letter}", flavour.name, scale))
-            for letter, scale in (("B", BASE_SCALE), ("Q", QUOTE_SCALE))
+            for letter, scale in (("B", BASE_SCALE), ("Q", flavour.quote_scale))
         )
         parameters = MarketParameters(
-            tick_size=flavour.tick, lot_size=flavour.lot, min_quantity=flavour.lot, max_quantity=10**16,
-            min_notional=0, max_notional=10**18, price_band=0, breaker_move=0,
+            tick_size=flavour.tick, lot_size=flavour.lot, min_quantity=flavour.lot, max_quantity=10**20,
+            min_notional=0, max_notional=10**24, price_band=0, breaker_move=0,
         )  # fmt: skip
         changed = self.submit(CreateMarket(base, quote, parameters))[0]
         assert isinstance(changed, MarketChanged), changed
@@ -242,13 +246,14 @@ class World:
         assert isinstance(event, AssetCreated), event
         return event.asset_id
 
-    def open_account(self, *, user_id: int | None = None, name: str = "main") -> int:
+    def open_account(self, *, role: str, user_id: int | None = None, name: str = "main") -> int:
         """A funded account: of a new user, or another one of an old user."""
         if user_id is None:
             self._users += 1
             user_id = self._users
         event = self.submit(OpenAccount(user_id, name))[0]
         assert isinstance(event, AccountOpened), event
+        self.roles[event.account_id] = role
         for asset_id in self._assets:
             scale = self.exchange.state.assets[asset_id].scale
             self.submit(Deposit(event.account_id, asset_id, FUNDS * 10**scale))
@@ -315,7 +320,7 @@ class World:
             if isinstance(event, TradeExecuted):
                 self._floor_of[event.market_id].taken(event)
                 for agent in self._answering.get(event.maker_account_id, ()):
-                    if agent.reaction is not None and agent.behaviour.gi_frame is not None:
+                    if agent.reaction is not None:
                         self._schedule(agent, agent.chance.uniform(*agent.reaction))
         return events
 

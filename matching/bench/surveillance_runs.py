@@ -37,6 +37,7 @@ class FoundCase(NamedTuple):
     account_ids: frozenset[int]
     market_id: int | None
     innocents: frozenset[int]
+    roles: tuple[str, ...]
     episode: int | None
     alerts: tuple[Alert, ...]
 
@@ -113,6 +114,7 @@ def judge(run: Run) -> Outcome:
                 case.account_ids,
                 case.market_id,
                 case.account_ids - guilty,
+                tuple(run.roles.get(account_id, "?") for account_id in sorted(case.account_ids)),
                 number,
                 tuple(alert for _, alert in alerts),
             )

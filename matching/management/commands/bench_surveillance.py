@@ -76,6 +76,6 @@ class Command(BaseCommand):
                 alert = case.alerts[0]
                 figures = " ".join(f"{name}={value:.4g}" for name, value in alert.figures.items())
                 self.stdout.write(
-                    f"FALSE seed {task.seed}: {'+'.join(sorted(case.detectors))} accuses {sorted(case.account_ids)} "
+                    f"FALSE seed {task.seed}: {'+'.join(sorted(case.detectors))} accuses {', '.join(case.roles)} "
                     f"in market {case.market_id} ({len(case.alerts)} alerts): {alert.text} {figures}"
                 )
