@@ -1,6 +1,6 @@
 """Who trades with whom on a market, within a sliding window, and how often they would meet by chance.
 
-A meeting is a taker's order and a maker it met, however many trades that took. The window slides by buckets: each
+A meeting is one order of the one and one of the other, in however many trades. The window slides by buckets: each
 counts how often every account took and made, per side, so that what is expected follows the market's hours.
 """
 
@@ -20,19 +20,34 @@ PRIOR_MEETINGS = 10
 
 
 class Meeting:
-    """A taker's order met a maker's: `quantity` (base units) went from seller to buyer, in one trade or several."""
+    """Orders of two accounts met: `quantity` (base units) went from seller to buyer, in one trade or several."""
 
-    __slots__ = ("at", "bucket", "maker_age", "order_id", "quantity", "seller_id", "sequence", "taker_buys")
+    __slots__ = (
+        "at",
+        "bucket",
+        "maker_age",
+        "maker_order_id",
+        "quantity",
+        "seller_id",
+        "sequence",
+        "taker_buys",
+        "taker_order_id",
+    )
 
     def __init__(self, trade: Traded, bucket: int) -> None:
         self.at = trade.at
         self.bucket = bucket
         self.sequence = trade.sequence
-        self.order_id = trade.taker_order_id
+        self.taker_order_id = trade.taker_order_id
+        self.maker_order_id = trade.maker_order_id
         self.quantity = trade.quantity
         self.taker_buys = trade.taker_side == "buy"
         self.seller_id = trade.maker_account_id if self.taker_buys else trade.taker_account_id
         self.maker_age = trade.at - trade.maker_placed_at
+
+    def is_continued_by(self, trade: Traded) -> bool:
+        """Whether one of the two orders is the same: an order that is taken bit by bit is met once."""
+        return trade.taker_order_id == self.taker_order_id or trade.maker_order_id == self.maker_order_id
 
 
 class _Bucket:
@@ -57,6 +72,8 @@ class Meetings:
         self._met: dict[int, dict[int, deque[Meeting]]] = {}
         self._pairs = 0
         self._counts: defaultdict[int, int] = defaultdict(int)
+        self._taken: defaultdict[int, int] = defaultdict(int)
+        self._total = 0
 
     def add(self, trade: Traded) -> deque[Meeting]:
         """Take a trade; all meetings of its two accounts."""
@@ -68,7 +85,7 @@ class Meetings:
         bucket.volumes[taker] += trade.quantity
         bucket.volumes[maker] += trade.quantity
         pair = self.between(taker, maker)
-        if pair and pair[-1].order_id == trade.taker_order_id:
+        if pair and pair[-1].is_continued_by(trade):
             pair[-1].quantity += trade.quantity
             return pair
         if not pair:
@@ -81,6 +98,8 @@ class Meetings:
         bucket.totals[buys] += 1
         self._counts[taker] += 1
         self._counts[maker] += 1
+        self._taken[taker] += 1
+        self._total += 1
         return pair
 
     def between(self, one: int, other: int) -> deque[Meeting]:
@@ -99,14 +118,24 @@ class Meetings:
         """What the account traded, bought and sold (base units)."""
         return sum(bucket.volumes.get(account_id, 0) for bucket in self._buckets)
 
-    def among(self, accounts: Collection[int]) -> Iterator[tuple[int, int, Meeting]]:
-        """Every meeting between two of the accounts, as (one, other, meeting)."""
+    def among(self, accounts: Collection[int]) -> Iterator[tuple[int, int, deque[Meeting]]]:
+        """The meetings of every two of the accounts, as (one, other, meetings)."""
         ordered = sorted(accounts)
         for number, one in enumerate(ordered):
             partners = self.partners(one)
             for other in ordered[number + 1 :]:
-                for meeting in partners.get(other, ()):
-                    yield one, other, meeting
+                if (pair := partners.get(other)) is not None:
+                    yield one, other, pair
+
+    def roughly_expected(self, one: int, other: int, count: int) -> float:
+        """How often two accounts, who met `count` times, would by chance: from the window's totals, cheaply."""
+        total = self._total + PRIOR_MEETINGS
+        taken_one, taken_other = self._taken.get(one, 0), self._taken.get(other, 0)
+        made_one = self._counts[one] - taken_one
+        made_other = self._counts[other] - taken_other
+        return taken_one * max(0.5, made_other - count) / (total - taken_one) + taken_other * max(
+            0.5, made_one - count
+        ) / (total - taken_other)
 
     def expected(self, accounts: Collection[int]) -> float:
         """How often these accounts would take from one another if they took as the rest of the market does.
@@ -114,8 +143,9 @@ class Meetings:
         In each bucket and side: the group's takes times the share that its makers have of everybody else's takes.
         """
         inside: defaultdict[tuple[int, bool], int] = defaultdict(int)
-        for _, _, meeting in self.among(accounts):
-            inside[meeting.bucket, meeting.taker_buys] += 1
+        for _, _, pair in self.among(accounts):
+            for meeting in pair:
+                inside[meeting.bucket, meeting.taker_buys] += 1
         rows = []
         for bucket in self._buckets:
             for side in (False, True):
@@ -147,10 +177,15 @@ class Meetings:
             self._buckets.popleft()
         self._buckets.append(_Bucket(index))
         self._counts.clear()
+        self._taken.clear()
+        self._total = 0
         for bucket in self._buckets:
-            for counts in (bucket.taken, bucket.made):
-                for (account_id, _), count in counts.items():
-                    self._counts[account_id] += count
+            self._total += sum(bucket.totals)
+            for (account_id, _), count in bucket.taken.items():
+                self._taken[account_id] += count
+                self._counts[account_id] += count
+            for (account_id, _), count in bucket.made.items():
+                self._counts[account_id] += count
         self._forget(oldest=self._buckets[0].index, fewest=1)
 
     def _forget(self, *, oldest: int, fewest: int) -> None:

@@ -4,7 +4,7 @@ Accounts tied to each other are found by meeting more often than chance; strange
 moreover end where they began. Self-trades that were prevented again and again count as the attempts they are.
 """
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Collection, Mapping
 from typing import ClassVar, NamedTuple
 
@@ -23,10 +23,13 @@ from risk.surveillance.messages import (
 from risk.surveillance.rings import strongly_connected
 
 SECOND = 1_000_000
-LOOK_PAUSE = 2 * SECOND
+LOOK_PAUSE = 5 * SECOND
 """No pair is looked at more closely more often than this."""
 
-CANDIDATES_MAX = 12
+CANDIDATES_MAX = 10
+CLOSE_LIFT = 2.0
+"""Strangers who mean something to each other meet so many times more often than roughly expected."""
+
 LINKED_MAX = 50
 PREVENTED_MAX = 256
 REMEMBERED_MAX = 20_000
@@ -37,11 +40,43 @@ class Circle(NamedTuple):
 
     accounts: frozenset[int]
     meetings: list[Meeting]
-    expected: float
-    chance: float
-    share: float  # of the volume of the member who trades most with others
-    net: float  # of the member who ends furthest from where it began, of what it traded inside
-    prompt: float  # share of meetings whose maker order was younger than ten seconds
+    graph: dict[int, set[int]]
+    """Seller -> buyers."""
+    shares: dict[int, float]
+    """Of each member's volume, what it did inside."""
+    net: float
+    """What the member who ends furthest from where it began gained or lost, of what it traded inside."""
+    expected: float = 0.0
+    chance: float = 1.0
+
+    def against_chance(self, table: Meetings) -> "Circle":
+        """With how often they would have met by chance, and how likely as many meetings are."""
+        expected = table.expected(self.accounts)
+        return self._replace(expected=expected, chance=poisson_tail(count=len(self.meetings), expected=expected))
+
+
+def _circle(table: Meetings, accounts: frozenset[int]) -> Circle:
+    meetings: list[Meeting] = []
+    graph: dict[int, set[int]] = {account: set() for account in accounts}
+    gross = dict.fromkeys(accounts, 0)
+    net = dict.fromkeys(accounts, 0)
+    for one, other, pair in table.among(accounts):
+        meetings += pair
+        for meeting in pair:
+            buyer, seller = (other, one) if meeting.seller_id == one else (one, other)
+            quantity = meeting.quantity
+            graph[seller].add(buyer)
+            gross[buyer] += quantity
+            gross[seller] += quantity
+            net[buyer] += quantity
+            net[seller] -= quantity
+    return Circle(
+        accounts,
+        meetings,
+        graph,
+        {account: gross[account] / max(1, table.volume(account)) for account in accounts},
+        max((abs(net[account]) / max(1, gross[account]) for account in accounts), default=1.0),
+    )
 
 
 class WashTrading:
@@ -56,12 +91,13 @@ class WashTrading:
         ),
         Parameter("meetings", 8, 3, 1000, "meetings", "Strangers: at least so many trades with each other."),
         Parameter("chance", 1e-6, 0, 0.01, "probability", "Strangers: so many by chance is rarer than this."),
-        Parameter("lift", 4, 1, 1000, "times", "Strangers meet at least so many times more often than expected."),
+        Parameter("lift", 12, 1, 1000, "times", "Strangers meet at least so many times more often than expected."),
         Parameter("share", 0.15, 0.01, 1, "of volume", "Strangers: each does this share of its volume inside."),
         Parameter("net", 0.25, 0, 1, "of volume", "Strangers: nobody gains or loses more of what it traded inside."),
         Parameter("members", 5, 2, 10, "accounts", "A ring of strangers has at most so many members."),
-        Parameter("prevented", 5, 2, 1000, "orders", "Prevented self-trades of one account that are no accident."),
-        Parameter("prevented_share", 0.5, 0, 100, "of volume", "They amount to this share of what the account traded."),
+        Parameter("prevented", 6, 2, 1000, "orders", "Prevented self-trades of one owner that are no accident."),
+        Parameter("prevented_window", 1200, 60, 86_400, "seconds", "So many prevented self-trades within this time."),
+        Parameter("prevented_share", 0.5, 0, 100, "of volume", "They amount to this share of what the owner traded."),
         Parameter("mute", 1800, 0, 86_400, "seconds", "The same accounts are not reported again for so long."),
     )
 
@@ -98,8 +134,8 @@ class WashTrading:
         count = len(table.add(trade))
         if count < 2:
             return []
-        related = self._relations.group_of(taker) == self._relations.group_of(maker)
-        if not related and (count < 3 or not self._mutual(table, taker, maker, count)):
+        tied = self._relations.group_of(taker) == self._relations.group_of(maker)
+        if not tied and (count < 3 or not self._close(table, taker, maker, count)):
             return []
         if self._muted(trade.market_id, (taker, maker), trade.at):
             return []
@@ -109,10 +145,13 @@ class WashTrading:
         if len(self._looked) >= REMEMBERED_MAX:
             self._looked.clear()
         self._looked[pair] = trade.at
-        circle = self._linked_circle(table, taker) if related else self._strangers(table, taker, maker)
-        if circle is None or self._muted(trade.market_id, circle.accounts, trade.at):
-            return []
-        return [self._alert(trade.market_id, circle, related, trade.at)]
+        circle = self._strangers(table, taker, maker)
+        if circle is not None:
+            return [self._alert(trade.market_id, circle, tied=False, now=trade.at)]
+        circle = self._linked_circle(table, taker) if tied else None
+        if circle is not None and not self._muted(trade.market_id, circle.accounts, trade.at):
+            return [self._alert(trade.market_id, circle, tied=True, now=trade.at)]
+        return []
 
     def _table(self, market_id: int) -> Meetings:
         table = self._markets.get(market_id)
@@ -120,130 +159,95 @@ class WashTrading:
             table = self._markets[market_id] = Meetings(self._window)
         return table
 
-    def _mutual(self, table: Meetings, one: int, other: int, count: int) -> bool:
-        """Whether two strangers mean something to each other: a ring's member has up to four partners inside."""
+    def _close(self, table: Meetings, one: int, other: int, count: int) -> bool:
+        """Whether two strangers mean something to each other: a ring's member may have four partners inside."""
         needed = self._values["share"] / 2 * max(table.count(one), table.count(other))
-        return count >= needed
+        return count >= needed and count >= CLOSE_LIFT * table.roughly_expected(one, other, count)
 
     def _linked_circle(self, table: Meetings, account_id: int) -> Circle | None:
         """The accounts tied to this one that trade among themselves, if more often than by chance."""
         tied = sorted(self._relations.related(account_id))[:LINKED_MAX]
-        active = {account for account in tied if any(other in table.partners(account) for other in tied)}
-        circle = self._circle(table, frozenset(active))
-        if len(circle.meetings) < self._values["linked_meetings"] or circle.chance > self._values["linked_chance"]:
+        active = frozenset(account for account in tied if any(other in table.partners(account) for other in tied))
+        circle = _circle(table, active)
+        if len(circle.meetings) < self._values["linked_meetings"]:
             return None
-        return circle
+        circle = circle.against_chance(table)
+        return circle if circle.chance <= self._values["linked_chance"] else None
 
     def _strangers(self, table: Meetings, one: int, other: int) -> Circle | None:
-        """The ring or pair around two strangers, if there is one."""
-        waiting = [frozenset(self._acquaintances(table, one, other))]
-        while waiting:
-            for component in strongly_connected(self._graph(table, waiting.pop())):
-                if len(component) <= self._values["members"]:
-                    circle = self._circle(table, component)
-                    if self._is_wash(circle):
-                        return circle
-                if len(component) > 2:
-                    waiting.append(component - {self._weakest(table, component)})
+        """The ring or pair around two accounts, if there is one: as large as it may be, without its hangers-on."""
+        accounts = frozenset(self._acquaintances(table, one, other))
+        while len(accounts) > 1:
+            circle = _circle(table, accounts)
+            if len(circle.meetings) < self._values["meetings"]:
+                return None
+            inner = max(strongly_connected(circle.graph), key=len, default=frozenset())
+            if inner != accounts:
+                accounts = inner
+                continue
+            if len(accounts) <= self._values["members"] and self._looks_like_wash(circle):
+                circle = circle.against_chance(table)
+                if self._is_wash(circle):
+                    return circle
+            accounts -= {min(accounts, key=circle.shares.__getitem__)}
         return None
 
     def _acquaintances(self, table: Meetings, one: int, other: int) -> set[int]:
-        """Accounts that mean something to each other, from these two on, the closest first."""
-        found = {one, other}
-        while len(found) < CANDIDATES_MAX:
-            closest = max(
-                (
-                    (len(pair) / max(table.count(member), table.count(partner)), partner)
-                    for member in found
-                    for partner, pair in table.partners(member).items()
-                    if partner not in found and len(pair) >= 2 and self._mutual(table, member, partner, len(pair))
-                ),
-                default=None,
-            )
-            if closest is None:
-                break
-            found.add(closest[1])
+        """Accounts that mean something to each other, from these two on."""
+        found, waiting = {one, other}, [one, other]
+        while waiting and len(found) < CANDIDATES_MAX:
+            member = waiting.pop(0)
+            for partner, pair in table.partners(member).items():
+                if len(pair) < 2 or partner in found or not self._close(table, member, partner, len(pair)):
+                    continue
+                found.add(partner)
+                waiting.append(partner)
+                if len(found) == CANDIDATES_MAX:
+                    break
         return found
 
-    def _graph(self, table: Meetings, accounts: Collection[int]) -> dict[int, set[int]]:
-        graph: dict[int, set[int]] = {account: set() for account in accounts}
-        for one, other, meeting in table.among(accounts):
-            graph[meeting.seller_id].add(other if meeting.seller_id == one else one)
-        return graph
-
-    def _weakest(self, table: Meetings, accounts: Collection[int]) -> int:
-        """Who trades least with the others, for all that it trades."""
-        inside: defaultdict[int, int] = defaultdict(int)
-        for one, other, meeting in table.among(accounts):
-            inside[one] += meeting.quantity
-            inside[other] += meeting.quantity
-        return min(accounts, key=lambda account: inside[account] / max(1, table.volume(account)))
-
-    def _circle(self, table: Meetings, accounts: frozenset[int]) -> Circle:
-        meetings: list[Meeting] = []
-        gross: defaultdict[int, int] = defaultdict(int)
-        net: defaultdict[int, int] = defaultdict(int)
-        for one, other, meeting in table.among(accounts):
-            meetings.append(meeting)
-            buyer = other if meeting.seller_id == one else one
-            gross[one] += meeting.quantity
-            gross[other] += meeting.quantity
-            net[buyer] += meeting.quantity
-            net[meeting.seller_id] -= meeting.quantity
-        if not meetings:
-            return Circle(accounts, [], 0.0, 1.0, 0.0, 1.0, 0.0)
-        expected = table.expected(accounts)
-        return Circle(
-            accounts,
-            meetings,
-            expected,
-            poisson_tail(count=len(meetings), expected=expected) if expected else 1.0,
-            min(gross[account] / max(1, table.volume(account)) for account in accounts),
-            max(abs(net[account]) / max(1, gross[account]) for account in accounts),
-            sum(meeting.maker_age < 10 * SECOND for meeting in meetings) / len(meetings),
-        )
+    def _looks_like_wash(self, circle: Circle) -> bool:
+        return circle.net <= self._values["net"] and min(circle.shares.values()) >= self._values["share"]
 
     def _is_wash(self, circle: Circle) -> bool:
-        values = self._values
-        return (
-            len(circle.meetings) >= values["meetings"]
-            and circle.net <= values["net"]
-            and circle.share >= values["share"]
-            and len(circle.meetings) >= values["lift"] * circle.expected
-            and circle.chance <= values["chance"]
-        )
+        lift = len(circle.meetings) >= self._values["lift"] * circle.expected
+        return lift and circle.chance <= self._values["chance"]
 
     # ------------------------------------------------------------------------------------------ prevented
 
     def _observe_prevented(self, prevented: SelfTradePrevented) -> list[Alert]:
-        key = (prevented.market_id, prevented.account_id)
+        """Another self-trade was kept from happening; the accounts of one group count together."""
+        values, market_id, now = self._values, prevented.market_id, prevented.at
+        key = (market_id, self._relations.group_of(prevented.account_id))
         if len(self._prevented) >= REMEMBERED_MAX and key not in self._prevented:
             self._prevented.clear()
         recent = self._prevented.setdefault(key, deque(maxlen=PREVENTED_MAX))
-        while recent and recent[0].at <= prevented.at - self._window:
+        while recent and recent[0].at <= now - values["prevented_window"] * SECOND:
             recent.popleft()
         recent.append(prevented)
         orders = len({one.sequence for one in recent})
+        accounts = tuple(sorted({one.account_id for one in recent}))
         quantity = sum(one.quantity for one in recent)
-        volume = self._table(prevented.market_id).volume(prevented.account_id)
-        if orders < self._values["prevented"] or quantity < self._values["prevented_share"] * volume:
+        volume = sum(self._table(market_id).volume(account) for account in accounts)
+        if orders < values["prevented"] or quantity < values["prevented_share"] * volume:
             return []
-        if self._muted(prevented.market_id, (prevented.account_id,), prevented.at):
+        if self._muted(market_id, accounts, now):
             return []
-        self._remember(prevented.market_id, (prevented.account_id,), prevented.at)
+        self._remember(market_id, accounts, now)
+        names = ("prevented", "prevented_window", "prevented_share")
         return [
             Alert(
                 detector=self.NAME,
                 severity="medium",
-                account_ids=(prevented.account_id,),
-                market_id=prevented.market_id,
+                account_ids=accounts,
+                market_id=market_id,
                 first_sequence=recent[0].sequence,
                 last_sequence=prevented.sequence,
                 first_at=recent[0].at,
-                last_at=prevented.at,
-                figures={"prevented": orders, "prevented_share": quantity / volume if volume else float(orders)},
-                thresholds={name: self._values[name] for name in ("prevented", "prevented_share")},
-                text=f"One account sent {orders} orders that would have traded with its own.",
+                last_at=now,
+                figures={"prevented": orders, "quantity": quantity, "volume": volume},
+                thresholds={name: values[name] for name in names},
+                text=f"One owner sent {orders} orders that would have traded with its own.",
             )
         ]
 
@@ -258,12 +262,12 @@ class WashTrading:
         for account in accounts:
             self._said[market_id, account] = now
 
-    def _alert(self, market_id: int, circle: Circle, related: bool, now: int) -> Alert:
+    def _alert(self, market_id: int, circle: Circle, *, tied: bool, now: int) -> Alert:
         self._remember(market_id, circle.accounts, now)
         meetings = sorted(circle.meetings, key=lambda meeting: meeting.sequence)
-        severity: Severity = "high" if related or len(meetings) >= 3 * self._values["meetings"] else "medium"
-        names = ("linked_meetings", "linked_chance") if related else ("meetings", "chance", "lift", "share", "net")
-        what = "tied to each other" if related else "that end where they began"
+        severity: Severity = "high" if tied or len(meetings) >= 3 * self._values["meetings"] else "medium"
+        names = ("linked_meetings", "linked_chance") if tied else ("meetings", "chance", "lift", "share", "net")
+        what = "tied to each other" if tied else "that end where they began"
         return Alert(
             detector=self.NAME,
             severity=severity,
@@ -277,9 +281,9 @@ class WashTrading:
                 "meetings": len(meetings),
                 "expected": circle.expected,
                 "chance": circle.chance,
-                "share": circle.share,
+                "share": min(circle.shares.values()),
                 "net": circle.net,
-                "prompt": circle.prompt,
+                "prompt": sum(meeting.maker_age < 10 * SECOND for meeting in meetings) / len(meetings),
                 "quantity": sum(meeting.quantity for meeting in meetings),
             },
             thresholds={name: self._values[name] for name in names},
