@@ -1,9 +1,8 @@
 """Recording events for people: once, by the channels they chose, in sequences that a reader can follow."""
 
 import threading
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -11,32 +10,17 @@ from django.db import connection, transaction
 import notifications
 from notifications.models import Delivery, Notification, Preference, Recipient
 from notifications.recording import News, record_all
+from tests.notifying import AT, NOW, new_person, order_news, record_deposit
 from trading.models import User
-
-AT = 1_900_000_000_000_000
-NOW = datetime.fromtimestamp(AT / 1e6, UTC)
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
 
 
 @pytest.fixture
 def ann() -> Iterator[User]:
-    user = User.objects.create_user(f"ann-{time.monotonic_ns()}", "ann@example.org")
+    user = new_person()
     yield user
     user.delete()
-
-
-def deposit(user: User, number: int = 1, **figures: str) -> bool:
-    figures = {"amount": "1.5", "asset": "ETH"} | figures
-    return notifications.record(
-        user_id=user.pk, kind="deposit_credited", key=f"deposit {number}", figures=figures, at=AT
-    )
-
-
-def order(user: User, kind: str, number: int = 7, *, filled: str = "0.2", at: int = AT) -> News:
-    figures = {"order": str(number), "side": "buy", "market": "BTC-USDT", "base": "BTC", "quote": "USDT"}
-    figures |= {"quantity": "0.5", "filled": filled, "average_price": "43000.00"}
-    return News(user_id=user.pk, kind=kind, key=f"order {number}", figures=figures, at=at)
 
 
 def outbox(user: User) -> list[tuple[str, str]]:
@@ -44,23 +28,23 @@ def outbox(user: User) -> list[tuple[str, str]]:
 
 
 def test_an_event_is_recorded_once(ann):
-    assert deposit(ann)
-    assert not deposit(ann)
+    assert record_deposit(ann)
+    assert not record_deposit(ann)
     assert Notification.objects.filter(user=ann).count() == 1
     assert outbox(ann) == [("email", "deposit_credited")]
 
 
 def test_different_events_and_people_are_told_separately(ann):
-    bob = User.objects.create_user("bob", "bob@example.org")
-    assert deposit(ann, 1)
-    assert deposit(ann, 2)
-    assert deposit(bob, 1)
+    bob = new_person()
+    assert record_deposit(ann, 1)
+    assert record_deposit(ann, 2)
+    assert record_deposit(bob, 1)
     assert Notification.objects.filter(user=ann).count() == 2
 
 
 def test_nothing_is_recorded_when_the_cause_is_undone(ann):
     with transaction.atomic():
-        deposit(ann)
+        record_deposit(ann)
         transaction.set_rollback(True)
     assert not Notification.objects.filter(user=ann).exists()
     assert outbox(ann) == []
@@ -68,34 +52,39 @@ def test_nothing_is_recorded_when_the_cause_is_undone(ann):
 
 def test_who_does_not_exist_is_told_nothing(ann):
     news = News(user_id=2**31, kind="deposit_credited", key="deposit 1", figures={}, at=AT)
-    assert record_all([news, order(ann, "order_filled")]) == 1
+    assert record_all([news, order_news(ann, "order_filled")]) == 1
 
 
 def test_an_order_has_one_notification_that_goes_from_partly_filled_to_filled(ann):
-    assert record_all([order(ann, "order_partly_filled", filled="0.1")]) == 1
-    assert record_all([order(ann, "order_partly_filled", filled="0.2")]) == 1
-    assert record_all([order(ann, "order_filled", filled="0.5")]) == 1
-    assert record_all([order(ann, "order_partly_filled", filled="0.2")]) == 0, "what is final stays"
+    assert record_all([order_news(ann, "order_partly_filled", filled="0.1")]) == 1
+    assert record_all([order_news(ann, "order_partly_filled", filled="0.2")]) == 1
+    assert record_all([order_news(ann, "order_filled", filled="0.5")]) == 1
+    assert record_all([order_news(ann, "order_partly_filled", filled="0.2")]) == 0, "what is final stays"
     row = Notification.objects.get(user=ann)
     assert (row.kind, row.figures["filled"], row.sequence) == ("order_filled", "0.5", 3)
 
 
 def test_a_change_makes_a_notification_unread_again(ann):
-    record_all([order(ann, "order_partly_filled")])
+    record_all([order_news(ann, "order_partly_filled")])
     Notification.objects.filter(user=ann).update(read_at=NOW)
-    record_all([order(ann, "order_filled")])
+    record_all([order_news(ann, "order_filled")])
     assert Notification.objects.get(user=ann).read_at is None
 
 
 def test_of_several_about_one_order_the_last_one_is_told(ann):
-    assert record_all([order(ann, "order_partly_filled", filled="0.1"), order(ann, "order_filled", filled="0.5")]) == 1
+    assert (
+        record_all(
+            [order_news(ann, "order_partly_filled", filled="0.1"), order_news(ann, "order_filled", filled="0.5")]
+        )
+        == 1
+    )
     assert Notification.objects.get(user=ann).kind == "order_filled"
 
 
 def test_preferences_say_by_which_channels(ann):
     Preference.objects.create(user=ann, kind="deposit_credited", channel="email", on=False)
     Preference.objects.create(user=ann, kind="deposit_credited", channel="in_app", on=False)
-    deposit(ann)
+    record_deposit(ann)
     assert outbox(ann) == []
     assert not Notification.objects.get(user=ann).shown
 
@@ -109,9 +98,9 @@ def test_security_cannot_be_switched_off(ann):
 
 
 def test_the_webhook_is_told_when_it_has_an_address(ann):
-    deposit(ann, 1)
+    record_deposit(ann, 1)
     Recipient.objects.filter(user=ann).update(webhook_url="https://example.org/hook")
-    deposit(ann, 2)
+    record_deposit(ann, 2)
     assert outbox(ann) == [
         ("email", "deposit_credited"),
         ("email", "deposit_credited"),
@@ -121,13 +110,13 @@ def test_the_webhook_is_told_when_it_has_an_address(ann):
 
 def test_who_has_no_address_gets_no_email(ann):
     User.objects.filter(pk=ann.pk).update(email="")
-    deposit(ann)
+    record_deposit(ann)
     assert outbox(ann) == []
 
 
 def test_fills_share_one_email(ann):
     for first in range(0, 300, 50):
-        record_all([order(ann, "order_filled", number) for number in range(first, first + 50)], now=NOW)
+        record_all([order_news(ann, "order_filled", number) for number in range(first, first + 50)], now=NOW)
     (digest,) = Delivery.objects.filter(user=ann, channel="email")
     assert digest.digest
     assert digest.next_at == NOW + timedelta(minutes=1)
@@ -135,31 +124,31 @@ def test_fills_share_one_email(ann):
 
 
 def test_fills_that_come_while_a_digest_is_sent_wait_for_the_next(ann):
-    record_all([order(ann, "order_filled", 1)], now=NOW)
+    record_all([order_news(ann, "order_filled", 1)], now=NOW)
     Delivery.objects.filter(user=ann).update(attempts=1)
-    record_all([order(ann, "order_filled", 2)], now=NOW)
+    record_all([order_news(ann, "order_filled", 2)], now=NOW)
     assert [delivery.gathered.count() for delivery in Delivery.objects.filter(user=ann).order_by("id")] == [1, 1]
 
 
 def test_a_delivery_takes_later_figures_along_until_it_has_set_out(ann):
     Preference.objects.create(user=ann, kind="order_partly_filled", channel="email", on=False)
     Recipient.objects.create(user=ann, webhook_url="https://example.org/hook")
-    record_all([order(ann, "order_partly_filled", filled="0.1")])
-    record_all([order(ann, "order_partly_filled", filled="0.2")])
+    record_all([order_news(ann, "order_partly_filled", filled="0.1")])
+    record_all([order_news(ann, "order_partly_filled", filled="0.2")])
     delivery = Delivery.objects.get(user=ann)
     assert delivery.figures["filled"] == "0.2"
     Delivery.objects.filter(user=ann).update(attempts=1)
-    record_all([order(ann, "order_partly_filled", filled="0.3")])
+    record_all([order_news(ann, "order_partly_filled", filled="0.3")])
     assert Delivery.objects.get(user=ann).figures["filled"] == "0.2"
 
 
 def test_sequences_count_up_in_the_order_of_commits(ann):
     """Somebody who reads up to the recipient's sequence never finds something later that was before it."""
-    deposit(ann, 0)
+    record_deposit(ann, 0)
 
     def record_many(first: int) -> None:
         for number in range(first, first + 20):
-            deposit(ann, number)
+            record_deposit(ann, number)
         connection.close()
 
     writers = [threading.Thread(target=record_many, args=[1 + 20 * index]) for index in range(3)]
