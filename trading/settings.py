@@ -97,9 +97,7 @@ TWO_PERSON_RULES = ("corrections", "withdrawals", "fees", "limits")
 TWO_PERSON_RULE = environment.names(name="TWO_PERSON_RULE", default=",".join(TWO_PERSON_RULES))
 if not set(TWO_PERSON_RULE) <= {*TWO_PERSON_RULES, "none"}:
     raise ImproperlyConfigured(f"TWO_PERSON_RULE must be none or a list of {', '.join(TWO_PERSON_RULES)}.")
-WITHDRAWAL_ONE_PERSON_MAX = environment.amounts(
-    name="WITHDRAWAL_ONE_PERSON_MAX", default="BTC:1,ETH:20,USDT:50000"
-)
+WITHDRAWAL_ONE_PERSON_MAX = environment.amounts(name="WITHDRAWAL_ONE_PERSON_MAX", default="BTC:1,ETH:20,USDT:50000")
 DEMO_FLOW = environment.flag(name="DEMO_FLOW", default=True) and DEMO
 BACKGROUND = environment.flag(name="BACKGROUND", default=True)
 BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
@@ -314,5 +312,6 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR", "filters": ["news"]},
         "uvicorn": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},  # it tells every request
     },
 }
