@@ -7,6 +7,7 @@ has repeated it; spoofing (one or two orders) and layering (a ladder) differ in 
 from collections import deque
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from matching.engine.messages import Side
 from risk.surveillance.messages import (
@@ -27,9 +28,6 @@ SECOND = 1_000_000
 CYCLES_MAX = 64
 PULLS_MAX = 64
 FILLS_MAX = 64
-FILLS_MICROSECONDS = 10 * SECOND
-"""What a party sold this long before still counts as offered by it."""
-
 PARTIES_MAX = 50_000
 OPPOSITE: dict[Side, Side] = {"buy": "sell", "sell": "buy"}
 
@@ -37,7 +35,9 @@ OPPOSITE: dict[Side, Side] = {"buy": "sell", "sell": "buy"}
 class Resting:
     """An order in the book, as its party's. `pulled_at` None: it is still there."""
 
-    __slots__ = ("account_id", "id", "party", "placed_at", "price", "pulled_at", "remaining", "sequence", "side")
+    __slots__ = (
+        "account_id", "filled", "id", "party", "placed_at", "price", "pulled_at", "remaining", "sequence", "side",
+    )  # fmt: skip
 
     def __init__(
         self, party: "Party", id: int, account_id: int, side: Side, price: int, remaining: int, at: int, sequence: int
@@ -48,44 +48,57 @@ class Resting:
         self.side: Side = side
         self.price = price
         self.remaining = remaining
+        self.filled = 0
         self.placed_at = at
         self.sequence = sequence
         self.pulled_at: int | None = None
 
 
 class Cycle:
-    """Fills of a party on one side while its bait stood on the other. Quantities in base units, times as everywhere.
+    """A bait that stood near the touch and was pulled. Quantities in base units, times as everywhere.
 
-    `bait`: the quantity that stood; `offered`: what the party genuinely offered on the side of its fills.
+    `bait`: the quantity that stood; `offered`: what the party genuinely offered on the other side meanwhile, traded or
+    not; `traded`: what of that was traded.
     """
 
     __slots__ = (
-        "accounts", "bait", "bait_filled", "began_at", "depth", "due", "fills", "first_at", "first_sequence", "last_at",
-        "last_sequence", "offered", "orders", "party", "prices", "pulled", "side",
+        "accounts", "bait", "depth", "due", "first_at", "first_sequence", "last_at", "last_sequence", "offered",
+        "orders", "party", "prices", "pulled", "side", "traded",
     )  # fmt: skip
 
-    def __init__(self, party: "Party", side: Side, orders: list[Resting], offered: int, at: int) -> None:
+    def __init__(self, party: "Party", side: Side, orders: list[Resting]) -> None:
         self.party = party
         self.side: Side = side
-        self.orders = {order.id for order in orders}
+        self.orders = {order.id: order for order in orders}
         self.accounts = {order.account_id for order in orders}
         self.prices = {order.price for order in orders}
         self.bait = sum(order.remaining for order in orders)
-        self.pulled = sum(order.remaining for order in orders if order.pulled_at is not None)
-        self.bait_filled = 0
-        self.offered = offered
-        self.fills = 0
-        self.depth = 0.0
-        self.began_at = at
+        self.pulled = 0
+        self.offered = 0
+        self.traded = 0
+        self.depth = party.book.depth.value
         self.due = 0
         self.first_sequence = min(order.sequence for order in orders)
         self.first_at = min(order.placed_at for order in orders)
         self.last_sequence = 0
         self.last_at = 0
 
+    @property
+    def filled(self) -> int:
+        """What of the bait was traded after all."""
+        return sum(order.filled for order in self.orders.values())
+
+
+class Fill(NamedTuple):
+    """A trade of a party."""
+
+    at: int
+    account_id: int
+    quantity: int
+
 
 class Party:
-    """A group of tied accounts on one market: its resting orders, its last pulls, and its cycles of each side."""
+    """A group of tied accounts on one market: its resting orders, its last pulls and fills, and its cycles."""
 
     __slots__ = ("book", "cycles", "fills", "kept", "market_id", "muted_until", "open", "pulls", "resting")
 
@@ -94,10 +107,7 @@ class Party:
         self.book = book
         self.resting: dict[Side, dict[int, Resting]] = {"buy": {}, "sell": {}}
         self.pulls: dict[Side, deque[Resting]] = {"buy": deque(maxlen=PULLS_MAX), "sell": deque(maxlen=PULLS_MAX)}
-        self.fills: dict[Side, deque[tuple[int, int]]] = {
-            "buy": deque(maxlen=FILLS_MAX),
-            "sell": deque(maxlen=FILLS_MAX),
-        }
+        self.fills: dict[Side, deque[Fill]] = {"buy": deque(maxlen=FILLS_MAX), "sell": deque(maxlen=FILLS_MAX)}
         self.open: dict[Side, Cycle | None] = {"buy": None, "sell": None}
         self.cycles: deque[Cycle] = deque(maxlen=CYCLES_MAX)
         self.kept: deque[int] = deque(maxlen=CYCLES_MAX)
@@ -105,7 +115,7 @@ class Party:
 
 
 class Baits:
-    """Follows baits and calls `repeated(party)` after every cycle that was completed; parameters as in `spoofing`."""
+    """Follows the baits of every party; `fits` says which cycles are of the pattern looked for."""
 
     def __init__(
         self,
@@ -121,7 +131,6 @@ class Baits:
         self._depth_share = values["depth_share"]
         self._near = values["near"]
         self._age = int(values["bait_age"] * SECOND)
-        self._delay = int(values["pull_delay"] * SECOND)
         self._lead = int(values["pull_lead"] * SECOND)
         self._settle = int(values["settle"] * SECOND)
         self._pulled_share = values["pulled_share"]
@@ -147,7 +156,7 @@ class Baits:
             if order is not None:
                 del order.party.resting[order.side][order.id]
                 if seen.cause == "owner":
-                    self._pull(order, seen)
+                    self._pull(order, seen.sequence, seen.at, seen.best_bid if order.side == "buy" else seen.best_ask)
         elif kind is Traded:
             assert isinstance(seen, Traded)
             self._trade(seen)
@@ -184,117 +193,95 @@ class Baits:
         self._orders[order.id] = order
         party.resting[order.side][order.id] = order
 
-    def _pull(self, order: Resting, seen: Canceled | Moved) -> None:
-        """The owner took an order away."""
-        party = order.party
-        order.pulled_at = seen.at
-        party.pulls[order.side].append(order)
-        cycle = party.open[order.side]
-        if cycle is not None and order.id in cycle.orders:
-            cycle.pulled += order.remaining
-            cycle.last_sequence, cycle.last_at = seen.sequence, seen.at
-            self._schedule(cycle)
-
-    def _move(self, moved: Moved) -> None:
-        """An amend is a pull of what was, and a new order; what is merely made larger is not pulled."""
-        order = self._orders.get(moved.order_id)
-        if order is None:
-            return
-        if moved.price == moved.old_price and moved.remaining >= moved.old_remaining:
-            order.remaining = moved.remaining
-            return
-        old = order.party.resting[order.side].pop(order.id)
-        self._pull(old, moved)
-        again = Resting(
-            old.party, old.id, old.account_id, old.side, moved.price, moved.remaining, moved.at, moved.sequence
-        )
-        self._orders[again.id] = again
-        again.party.resting[again.side][again.id] = again
-
     def _trade(self, trade: Traded) -> None:
         maker = self._orders.get(trade.maker_order_id)
         if maker is not None:
             maker.remaining = trade.maker_remaining
-            cycle = maker.party.open[maker.side]
-            if cycle is not None and maker.id in cycle.orders:
-                cycle.bait_filled += trade.quantity
+            maker.filled += trade.quantity
             if not trade.maker_remaining:
                 del self._orders[maker.id], maker.party.resting[maker.side][maker.id]
-            self._fill(maker.party, maker.side, trade, maker.account_id)
-        party = self._parties.get((self._relations.group_of(trade.taker_account_id), trade.market_id))
-        if party is not None and (maker is None or party is not maker.party):
-            self._fill(party, trade.taker_side, trade, trade.taker_account_id)
+            maker.party.fills[maker.side].append(Fill(trade.at, maker.account_id, trade.quantity))
+        taker = self._party(trade.taker_account_id, trade.market_id)
+        if maker is None or taker is not maker.party:
+            taker.fills[trade.taker_side].append(Fill(trade.at, trade.taker_account_id, trade.quantity))
 
-    def _fill(self, party: Party, side: Side, trade: Traded, account_id: int) -> None:
-        """The party traded on `side`: is there a bait on the other?"""
-        party.fills[side].append((trade.at, trade.quantity))
-        bait_side = OPPOSITE[side]
-        cycle = party.open[bait_side]
+    def _move(self, moved: Moved) -> None:
+        """An amend away from the touch, or to less, is a pull; what stays near the touch stays bait."""
+        order = self._orders.get(moved.order_id)
+        if order is None:
+            return
+        book = order.party.book
+        touch = book.side(order.side).best()
+        if touch is None or abs(moved.price - touch) <= self._near * book.reach.value:
+            order.price, order.remaining = moved.price, moved.remaining
+            return
+        del order.party.resting[order.side][order.id]
+        self._pull(order, moved.sequence, moved.at, touch)
+        again = Resting(
+            order.party, order.id, order.account_id, order.side, moved.price, moved.remaining, moved.at, moved.sequence
+        )
+        self._orders[again.id] = again
+        again.party.resting[again.side][again.id] = again
+
+    def _pull(self, order: Resting, sequence: int, at: int, touch: int | None) -> None:
+        """The owner took an order away."""
+        party = order.party
+        order.pulled_at = at
+        party.pulls[order.side].append(order)
+        cycle = party.open[order.side]
         if cycle is None:
-            cycle = self._opened(party, bait_side, trade)
-            if cycle is None:
-                return
-            party.open[bait_side] = cycle
-            self._schedule(cycle)
-        cycle.fills += trade.quantity
-        cycle.accounts.add(account_id)
-        cycle.last_sequence, cycle.last_at = trade.sequence, trade.at
+            cycle = party.open[order.side] = self._opened(party, order, touch)
+        elif order.id in cycle.orders:
+            cycle.pulled += order.remaining
+        if cycle is not None:
+            cycle.last_sequence, cycle.last_at = sequence, at
+            cycle.due = at + self._settle
+            self._scheduled += 1
+            heappush(self._due, (cycle.due, self._scheduled, cycle))
 
-    def _opened(self, party: Party, bait_side: Side, trade: Traded) -> Cycle | None:
-        """The cycle that a fill opens, if what the party shows on the other side is large enough to be bait."""
-        standing, pulls = party.resting[bait_side], party.pulls[bait_side]
-        if not standing and not pulls:
-            return None
-        at, book = trade.at, party.book
-        touch = trade.best_bid if bait_side == "buy" else trade.best_ask
-        reach = self._near * book.reach.value
+    def _opened(self, party: Party, pulled: Resting, touch: int | None) -> Cycle | None:
+        """What the pull of an order begins, if it was part of something large enough to be bait."""
+        at, side, book = pulled.pulled_at, pulled.side, party.book
+        assert at is not None
         if touch is None:
             return None
-        orders = [
-            order
-            for order in standing.values()
-            if at - order.placed_at <= self._age and abs(order.price - touch) <= reach
-        ]
-        for order in reversed(pulls):
-            if order.pulled_at is None or at - order.pulled_at > self._lead:
+        reach = self._near * book.reach.value
+        orders = [pulled, *party.resting[side].values()]
+        for order in reversed(party.pulls[side]):
+            assert order.pulled_at is not None
+            if at - order.pulled_at > self._lead:
                 break
-            if at - order.placed_at <= self._age and abs(order.price - touch) <= reach:
+            if order is not pulled and order.pulled_at > pulled.placed_at:
                 orders.append(order)
+        orders = [order for order in orders if at - order.placed_at <= self._age and abs(order.price - touch) <= reach]
         bait = sum(order.remaining for order in orders)
-        if bait < self._depth_share * book.depth.value or bait < self._ratio * trade.quantity:
+        if not bait or bait < self._depth_share * book.depth.value:
             return None
-        offered = self._offered(party, OPPOSITE[bait_side], trade, 3 * reach)
-        if bait < self._ratio * offered:
+        cycle = Cycle(party, side, orders)
+        self._offered(cycle, at, 3 * reach)
+        if not cycle.offered or bait < self._ratio * cycle.offered:
             return None
-        cycle = Cycle(party, bait_side, orders, offered, at)
-        cycle.depth = book.depth.value
+        cycle.pulled = sum(order.remaining for order in orders if order.pulled_at is not None)
         return cycle
 
-    def _offered(self, party: Party, side: Side, trade: Traded, reach: float) -> int:
-        """What the party genuinely offers on `side`: what it has just traded there, and what rests not too far away."""
-        touch = trade.best_bid if side == "buy" else trade.best_ask
-        offered = sum(
-            order.remaining
-            for order in party.resting[side].values()
-            if touch is None or abs(order.price - touch) <= reach
-        )
-        for at, quantity in reversed(party.fills[side]):
-            if trade.at - at > FILLS_MICROSECONDS:
+    def _offered(self, cycle: Cycle, at: int, reach: float) -> None:
+        """What the party genuinely offers on the other side: what it has traded there, and what rests not too far."""
+        party, side = cycle.party, OPPOSITE[cycle.side]
+        touch = party.book.side(side).best()
+        for order in party.resting[side].values():
+            if touch is None or abs(order.price - touch) <= reach:
+                cycle.offered += order.remaining
+                cycle.accounts.add(order.account_id)
+                if order.sequence < cycle.first_sequence and at - order.placed_at < self._age:
+                    cycle.first_sequence, cycle.first_at = order.sequence, order.placed_at
+        for fill in reversed(party.fills[side]):
+            if fill.at < cycle.first_at - self._lead:
                 break
-            offered += quantity
-        return offered
+            cycle.offered += fill.quantity
+            cycle.traded += fill.quantity
+            cycle.accounts.add(fill.account_id)
 
     # ------------------------------------------------------------------------------------------ what it comes to
-
-    def _schedule(self, cycle: Cycle) -> None:
-        """Look at a cycle again: a moment after most of its bait was pulled, or when it is too late for that."""
-        due = cycle.began_at + self._delay
-        if cycle.pulled >= self._pulled_share * cycle.bait:
-            due = min(due, max(cycle.last_at, cycle.began_at) + self._settle)
-        if due != cycle.due:
-            cycle.due = due
-            self._scheduled += 1
-            heappush(self._due, (due, self._scheduled, cycle))
 
     def _settled(self, cycle: Cycle, at: int) -> list[Party]:
         """The cycle is over: its bait is gone and nothing came in its place, or it was no bait."""
@@ -302,21 +289,17 @@ class Baits:
         if party.open[cycle.side] is not cycle or cycle.due > at:
             return []
         party.open[cycle.side] = None
+        if not self._fits(cycle):
+            return []
         book = party.book
         touch = book.side(cycle.side).best()
-        reach = self._near * book.reach.value
+        reach = 3 * self._near * book.reach.value
         left = sum(
             order.remaining
             for order in party.resting[cycle.side].values()
             if touch is None or abs(order.price - touch) <= reach
         )
-        if not self._fits(cycle):
-            return []
-        if (
-            cycle.pulled < self._pulled_share * cycle.bait
-            or left > (1 - self._pulled_share) * cycle.bait
-            or cycle.bait < self._ratio * cycle.fills
-        ):
+        if cycle.pulled < self._pulled_share * cycle.bait or left > (1 - self._pulled_share) * cycle.bait:
             party.kept.append(at)
             return []
         party.cycles.append(cycle)
@@ -333,17 +316,17 @@ class Baits:
 
 
 PARAMETERS = (
-    Parameter("cycles", 3, 2, 64, "cycles", "So many times a bait was pulled after an opposite fill."),
-    Parameter("cycle_share", 0.5, 0, 1, "of opportunities", "The share of large opposite orders that were so pulled."),
+    Parameter("cycles", 4, 2, 64, "cycles", "So many times a bait was pulled while a smaller order stood opposite."),
+    Parameter("traded_cycles", 1, 0, 64, "cycles", "In so many of them the small order traded."),
+    Parameter("cycle_share", 0.3, 0, 1, "of large pulls", "The share of pulls after which nothing came in its place."),
     Parameter("size_ratio", 3, 1, 100, "times", "The bait is so many times as large as what was really offered."),
-    Parameter("depth_share", 0.2, 0, 10, "of depth", "The bait is this share of the usual depth near the touch."),
+    Parameter("depth_share", 0.15, 0, 10, "of depth", "The bait is this share of the usual depth near the touch."),
     Parameter("near", 2, 0.1, 100, "reaches", "The bait is no further from the touch: times the usual ten levels."),
-    Parameter("bait_age", 300, 1, 86_400, "seconds", "The bait was placed no longer before the fill."),
-    Parameter("pull_delay", 30, 0.1, 3600, "seconds", "The bait was pulled no later after the fill."),
-    Parameter("pull_lead", 2, 0, 60, "seconds", "Or no earlier before the fill."),
+    Parameter("bait_age", 120, 1, 86_400, "seconds", "The bait was pulled no later after it was placed."),
+    Parameter("pull_lead", 2, 0, 60, "seconds", "What is pulled within so long is one bait."),
     Parameter("settle", 1, 0, 60, "seconds", "So long after the pull nothing has come in the bait's place."),
     Parameter("pulled_share", 0.6, 0.1, 1, "of the bait", "At least so much of the bait was pulled."),
-    Parameter("bait_filled", 0.5, 0, 1, "of the baits", "No more of all baits was filled."),
+    Parameter("bait_filled", 0.4, 0, 1, "of the baits", "No more of all baits was filled."),
     Parameter("horizon", 1800, 60, 86_400, "seconds", "Cycles this far back count together."),
     Parameter("mute", 600, 0, 86_400, "seconds", "The same group is not reported again for so long."),
 )
@@ -353,21 +336,23 @@ PARAMETERS = (
 def judged(detector: str, party: Party, values: Mapping[str, float], now: int, what: str) -> Alert | None:
     """The alert about a party that has completed a cycle, if that makes it a pattern; `what`: the bait, for people."""
     since = now - int(values["horizon"] * SECOND)
-    cycles = [cycle for cycle in party.cycles if cycle.began_at >= since]
+    cycles = [cycle for cycle in party.cycles if cycle.last_at >= since]
     kept = sum(at >= since for at in party.kept)
     share = len(cycles) / (len(cycles) + kept)
     bait = sum(cycle.bait for cycle in cycles)
-    filled = sum(cycle.bait_filled for cycle in cycles) / bait
+    filled = sum(cycle.filled for cycle in cycles) / bait
+    traded = sum(cycle.traded > 0 for cycle in cycles)
     if (
         now < party.muted_until
         or len(cycles) < values["cycles"]
+        or traded < values["traded_cycles"]
         or share < values["cycle_share"]
         or filled > values["bait_filled"]
     ):
         return None
     party.muted_until = now + int(values["mute"] * SECOND)
     accounts = sorted(set().union(*(cycle.accounts for cycle in cycles)))
-    ratios = sorted(cycle.bait / max(cycle.offered, cycle.fills) for cycle in cycles)
+    ratios = sorted(cycle.bait / cycle.offered for cycle in cycles)
     ratio = ratios[len(ratios) // 2]
     severity: Severity = "high" if len(cycles) >= 2 * values["cycles"] else "medium"
     who = f"account {accounts[0]}" if len(accounts) == 1 else f"{len(accounts)} tied accounts"
@@ -382,6 +367,7 @@ def judged(detector: str, party: Party, values: Mapping[str, float], now: int, w
         last_at=max(cycle.last_at for cycle in cycles),
         figures={
             "cycles": len(cycles),
+            "traded_cycles": traded,
             "cycle_share": share,
             "size_ratio": ratio,
             "depth_share": bait / max(1.0, sum(cycle.depth for cycle in cycles)),
@@ -389,9 +375,9 @@ def judged(detector: str, party: Party, values: Mapping[str, float], now: int, w
             "bait_filled": filled,
             "prices": max(len(cycle.prices) for cycle in cycles),
             "bait_quantity": bait / len(cycles),
-            "filled_quantity": sum(cycle.fills for cycle in cycles) / len(cycles),
+            "offered_quantity": sum(cycle.offered for cycle in cycles) / len(cycles),
         },
         thresholds=dict(values),
-        text=f"{who[0].upper()}{who[1:]} traded {len(cycles)} times behind {what} {ratio:.1f} times as large on the"
-        f" other side and then pulled it.",
+        text=f"{who[0].upper()}{who[1:]} pulled {what} {len(cycles)} times, {ratio:.1f} times as large as what stood or"
+        f" traded on the other side; that traded {traded} times.",
     )
