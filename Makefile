@@ -3,7 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PRODUCTION := BOURSE_ENV=production DEBUG=off ALLOWED_HOSTS=bourse.example SECRET_KEY=$$($(PY) -c "import secrets; print(secrets.token_urlsafe(64))")
 
-.PHONY: run test test-slow quick check bench format
+.PHONY: run test test-slow quick check bench bench-surveillance format
 
 run: $(VENV)/.runtime node_modules/.package-lock.json
 	@exec $(PY) manage.py up
@@ -29,6 +29,9 @@ check: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(PY) manage.py bench $(ARGS)
+
+bench-surveillance: $(VENV)/.development
+	$(PY) manage.py bench_surveillance $(ARGS)
 
 format: $(VENV)/.development
 	$(PY) -m ruff format .

@@ -7,7 +7,7 @@ from typing import Any
 from matching.attack import closing, front_running, ignition, spoofing, stuffing, wash
 from matching.attack.attacker import Attack
 from matching.attack.crowd import Crowd
-from matching.attack.world import Episode, World
+from matching.attack.world import Episode, Floor, World
 
 Launch = Callable[[Attack], None]
 
@@ -43,10 +43,11 @@ class Plan:
         self._minutes = minutes
         self._chance = world.chance("plan")
 
-    def attack(self, pattern: str, disguise: str) -> Attack:
-        """The attack, ready to be launched."""
+    def attack(self, pattern: str, disguise: str, *, floor: Floor | None = None) -> Attack:
+        """The attack, ready to be launched, on the floor or on one that suits it."""
         floors = self._world.floors
-        floor = floors[1] if pattern in SMALL_ONLY or self._chance.random() < 0.25 else floors[0]
+        if floor is None:
+            floor = floors[1] if pattern in SMALL_ONLY or self._chance.random() < 0.25 else floors[0]
         episode = Episode(len(self._world.episodes) + 1, pattern, disguise, floor.id, ())
         self._world.episodes.append(episode)
         return Attack(

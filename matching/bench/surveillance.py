@@ -14,6 +14,9 @@ from matching.bench.surveillance_runs import FoundCase, FoundEpisode, Outcome, e
 HELD_OUT = 1_000_000
 """Seeds from here on are for measuring only; tuning uses seeds from 1 on."""
 
+SEEDS_APART = 10_000
+"""The seeds of a pattern's next disguise are so much higher."""
+
 GROUPS = (
     ("wash_trading", "spoofing", "quote_stuffing", "marking_the_close", "pump_and_dump"),
     ("layering", "momentum_ignition", "front_running", "order_to_trade"),
@@ -29,18 +32,24 @@ class Task(NamedTuple):
     minutes: float = 60
 
 
-def tasks(*, seeds: Sequence[int], groups: Sequence[Sequence[str]] = GROUPS, disguise: str | None = None) -> list[Task]:
-    """Runs in which every disguise of every pattern of the groups gets an episode for each seed."""
+def tasks(
+    *,
+    seeds: Sequence[int],
+    groups: Sequence[Sequence[str]] = GROUPS,
+    disguise: str | None = None,
+    disguises_max: int | None = None,
+) -> list[Task]:
+    """Runs in which the disguises of every pattern of the groups get an episode for each seed.
+
+    `disguise`: only that one. `disguises_max`: of each pattern only the first so many.
+    """
     found = []
     for group in groups:
-        rounds = max(len(PATTERNS[pattern]) for pattern in group)
-        for number in range(1 if disguise else rounds):
-            attacks = tuple(
-                (pattern, disguise or list(PATTERNS[pattern])[number])
-                for pattern in group
-                if disguise in PATTERNS[pattern] or (disguise is None and number < len(PATTERNS[pattern]))
-            )
-            found += [Task(seed + 10_000 * number, attacks) for seed in seeds]
+        chosen = {pattern: [name for name in PATTERNS[pattern] if disguise in (None, name)] for pattern in group}
+        rounds = max(map(len, chosen.values()))
+        for number in range(rounds if disguises_max is None else disguises_max):
+            attacks = tuple((pattern, names[number]) for pattern, names in chosen.items() if number < len(names))
+            found += [Task(seed + SEEDS_APART * number, attacks) for seed in seeds]
     return found
 
 
@@ -92,3 +101,14 @@ def recall(episodes: Sequence[FoundEpisode]) -> float:
 def precision(cases: Sequence[FoundCase]) -> float:
     """The share of the cases that are true; 1 if there are none."""
     return sum(case.episode is not None for case in cases) / len(cases) if cases else 1.0
+
+
+def delays(episodes: Sequence[FoundEpisode]) -> list[float]:
+    """Seconds from onset to the first alert of the episodes that were found, sorted."""
+    return sorted(episode.delay for episode in episodes if episode.delay is not None)
+
+
+def named(episodes: Sequence[FoundEpisode]) -> float:
+    """The share of the guilty accounts of found episodes that a case names."""
+    found = [episode for episode in episodes if episode.delay is not None]
+    return sum(episode.named for episode in found) / max(1, sum(episode.guilty for episode in found))

@@ -41,6 +41,15 @@ class FoundCase(NamedTuple):
     episode: int | None
     alerts: tuple[Alert, ...]
 
+    def told(self) -> str:
+        """The case in a line: who is accused of what, and the first alert's words and figures."""
+        alert = self.alerts[0]
+        figures = " ".join(f"{name}={value:.4g}" for name, value in alert.figures.items())
+        return (
+            f"{'+'.join(sorted(self.detectors))} accuses {', '.join(self.roles)} in market {self.market_id} "
+            f"({len(self.alerts)} alerts): {alert.text} {figures}"
+        )
+
 
 class FoundEpisode(NamedTuple):
     """What became of an episode. `delay`: seconds from its onset to the first alert that found it, None: missed.
