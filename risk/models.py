@@ -215,6 +215,11 @@ class Case(models.Model):
     def __str__(self) -> str:
         return f"case {self.id}"
 
+    @property
+    def detector_words(self) -> str:
+        """The detector's name, to be read."""
+        return self.detector.replace("_", " ")
+
 
 class Alert(models.Model):
     """A detector's finding with its evidence: the journal's range, the numbers, the thresholds of that moment."""
@@ -252,6 +257,11 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"alert {self.id}"
+
+    @property
+    def detector_words(self) -> str:
+        """The detector's name, to be read."""
+        return self.detector.replace("_", " ")
 
 
 class CaseNote(models.Model):
