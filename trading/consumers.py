@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from matching.follower import Consumer
+from trading.books.consumer import FeeBooks
 from trading.watch.consumer import SurveillanceConsumer
 
-CONSUMERS: tuple[Callable[[], Consumer], ...] = (SurveillanceConsumer,)
+CONSUMERS: tuple[Callable[[], Consumer], ...] = (SurveillanceConsumer, FeeBooks)

@@ -2,7 +2,10 @@
 
 import threading
 
+from django.utils import timezone
+
 from matching.follower import Following
+from trading.books.promotions import run_due_promotions
 from trading.celery import app
 from trading.consumers import CONSUMERS
 from trading.watch.consumer import settings_of_detectors
@@ -25,6 +28,12 @@ def follow() -> None:
             _following_mutex.release()
 
 
+@app.task
+def run_promotions() -> None:
+    """Start and end the promotions that are due."""
+    run_due_promotions(now=timezone.now())
+
+
 def _begin_anew_after_changes() -> None:
     """Detectors take their parameters when they are made: changed ones make all consumers begin anew."""
     global _values
@@ -41,4 +50,5 @@ def _every(seconds: float, task: object) -> dict[str, object]:
 
 app.conf.beat_schedule = {
     "follow": _every(1.0, follow),
+    "run_promotions": _every(1.0, run_promotions),
 }
