@@ -80,7 +80,10 @@ class Feeder:
 
     def feed(self, *, steps: list[Step], place: Place, speed: float | None, progress: Progress) -> None:
         """Carry out all steps; `speed`: times real time, None: as fast as possible. Raises LaneError, ReplayError."""
-        timed = _timed(steps, place, speed)
+        self.feed_timed(timed=_timed(steps, place, speed), progress=progress)
+
+    def feed_timed(self, *, timed: Iterable[tuple[float, AnyCommand]], progress: Progress) -> None:
+        """Carry out commands, each when so many seconds have gone by. Raises LaneError, ReplayError."""
         if self._worker.status().books_loaded:
             asyncio.run(_feed_lane(self._lane, timed, progress))
         else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matching.attack import takers
 from matching.attack.crowd import Crowd
 from matching.attack.makers import size_of
-from matching.attack.world import SECOND, Behaviour, Episode, Floor, Lots, Trader, World
+from matching.attack.world import SECOND, Behaviour, Episode, Floor, Lots, Trader, World, trace
 from risk.surveillance.messages import RelationKind
 
 KINDS: tuple[RelationKind, ...] = ("address", "device", "funding", "withdrawal_target")
@@ -38,7 +38,7 @@ class Attack:
             )
             if user_id is None and accounts and chance.random() < tied:
                 kind = chance.choice(KINDS)
-                world.relate(kind, chance.choice(accounts), account_id, f"{kind} {chance.randrange(16**8):08x}")
+                world.relate(kind, chance.choice(accounts), account_id, trace(kind, chance))
             if user_id is None and not accounts and count > 1 and tied > 1:
                 user_id = world.user_of(account_id)
             if user_id is not None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from matching.attack import makers, takers
 from matching.attack.makers import Style
-from matching.attack.world import Behaviour, Flavour, Floor, Trader, World
+from matching.attack.world import Behaviour, Flavour, Floor, Trader, World, trace
 
 BUSY_STYLES = (
     Style(levels=2, step=2.5, size=1.5, pause=5, tolerance=2.0),
@@ -121,10 +121,10 @@ class Crowd:
         chance, world = self._chance, self._world
         people = chance.sample(self.retail, 12)
         for one, two in zip(people[0:6:2], people[1:6:2], strict=True):
-            world.relate("address", one, two, f"198.51.100.{chance.randint(1, 254)}")
+            world.relate("address", one, two, trace("address", chance))
         for one, two in pairwise(people[6:10]):
-            world.relate("funding", one, two, f"the same sender {chance.randrange(16**8):08x}")
-        world.relate("device", people[10], people[11], f"device {chance.randrange(16**8):08x}")
+            world.relate("funding", one, two, trace("funding", chance))
+        world.relate("device", people[10], people[11], trace("device", chance))
         floor = world.floors[0]
         desk = world.open_account(role="desk", user_id=world.user_of(self.makers[0]), name="desk")
         world.relate("owner", self.makers[0], desk, "one owner")

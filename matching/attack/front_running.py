@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 from matching.attack.attacker import Attack
 from matching.attack.makers import SIDES
-from matching.attack.world import Behaviour, Lots, OrderState, Trader, other, sign
+from matching.attack.world import Behaviour, Lots, OrderState, Trader, other, sign, trace
 from matching.engine.messages import Side
+from risk.surveillance.messages import RelationKind
+
+OFFICE: tuple[RelationKind, ...] = ("address", "device")
 
 
 class Style(NamedTuple):
@@ -48,9 +51,9 @@ def run_ahead(attack: Attack, style: Style) -> None:
     if style.mixed:
         attack.mix_in(traders, 50)
     if attack.chance.random() < 0.5:
-        attack.world.relate(
-            "address", customer.account_id, traders[0].account_id, f"the broker's office, desk {attack.episode.id}"
-        )
+        kind = attack.chance.choice(OFFICE)
+        where = trace(kind, attack.chance)
+        attack.world.relate(kind, customer.account_id, traders[0].account_id, where)
     attack.begin(_customer(attack, style, customer, traders), lasting=style.minutes)
 
 

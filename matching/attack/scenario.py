@@ -18,8 +18,8 @@ FIRST_DAY = 20_000
 """Days since 1970 of the first possible day of a run."""
 
 HOUR = 3_600 * SECOND
-CLOSE_MINUTES = (33, 44)
-"""A full hour (a close) comes so many minutes after a run's beginning."""
+CLOSE = (0.55, 0.73)
+"""A full hour (a close) comes after so much of a run."""
 
 
 class Run(NamedTuple):
@@ -53,7 +53,7 @@ def simulate(
     dates = World(seed=f"{seed}", began=0).chance("date")
     began = (FIRST_DAY + dates.randrange(1_000)) * DAY + dates.randrange(1, 24) * HOUR
     close = began
-    began -= int(dates.uniform(*CLOSE_MINUTES) * 60 * SECOND)
+    began -= int(dates.uniform(*CLOSE) * minutes * 60 * SECOND)
     world = World(seed=f"{seed}:{names}", began=began)
     flavours = world.chance("flavours")
     world.open_floor(crowd.busy_flavour(flavours))

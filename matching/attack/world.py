@@ -422,3 +422,10 @@ def other(side: Side) -> Side:
 def sign(side: Side) -> int:
     """1 for buys, -1 for sells."""
     return 1 if side == "buy" else -1
+
+
+def trace(kind: RelationKind, chance: random.Random) -> str:
+    """What two accounts have in common, as the exchange would have seen it; addresses are from documentation nets."""
+    if kind == "address":
+        return f"2001:db8:{chance.randrange(16**4):x}::{chance.randrange(1, 16**4):x}"
+    return f"{kind.split('_')[0]} {chance.randrange(16**10):010x}"
