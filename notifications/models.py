@@ -116,6 +116,7 @@ class Delivery(models.Model):
             models.Index(fields=["next_at", "id"], condition=Q(state__in=("pending", "failed")), name="delivery_due"),
             models.Index(fields=["user", "channel", "-id"], name="delivery_of_user"),
             models.Index(fields=["id"], condition=Q(state="dead"), name="delivery_dead"),
+            models.Index(fields=["state", "done_at"], condition=Q(state__in=("sent", "dead")), name="delivery_done"),
         ]
 
     def __str__(self) -> str:

@@ -53,10 +53,11 @@ def _order_filled(figures: Figures) -> Words:
 
 
 def _order_partly_filled(figures: Figures) -> Words:
-    whole = f" of {_amount(figures, 'quantity')}" if figures.get("quantity") else ""
+    filled = _amount(figures, "filled")
+    if figures.get("quantity"):
+        filled = f"{grouped(figures.get('filled', ''))} of {_amount(figures, 'quantity')}"
     rest = f" The rest was canceled: {_lowered(figures['note'])}" if figures.get("note") else " The rest stays open."
-    title = f"{_done(figures)} {_amount(figures, 'filled')}{whole}{_at(figures)}"
-    return title, f"Your {_order(figures)} is partly filled.{rest}"
+    return f"{_done(figures)} {filled}{_at(figures)}", f"Your {_order(figures)} is partly filled.{rest}"
 
 
 def _order_canceled(figures: Figures) -> Words:

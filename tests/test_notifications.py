@@ -8,9 +8,10 @@ import pytest
 from django.db import connection, transaction
 
 import notifications
+from notifications import upkeep
 from notifications.models import Delivery, Notification, Preference, Recipient
 from notifications.recording import News, record_all
-from tests.notifying import AT, NOW, new_person, order_news, record_deposit
+from tests.notifying import AT, NOW, listens_at, new_person, order_news, record_deposit
 from trading.models import User
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
@@ -170,3 +171,32 @@ def test_sequences_count_up_in_the_order_of_commits(ann):
     for writer in writers:
         writer.join()
     assert upto == 61
+
+
+def test_old_news_is_forgotten_and_security_is_kept_longer(ann):
+    notifications.record(user_id=ann.pk, kind="login_new_address", key="1", figures={}, at=AT)
+    record_all([order_news(ann, "order_filled", number) for number in range(upkeep.KEPT_CHANGES + 50)], now=NOW)
+    Delivery.objects.filter(user=ann).update(state="sent", done_at=NOW)
+    upkeep.tidy(now=NOW + timedelta(days=1))
+    kinds = list(Notification.objects.filter(user=ann).order_by("id").values_list("kind", flat=True))
+    assert kinds[0] == "login_new_address"
+    assert len(kinds) == 1 + upkeep.KEPT_CHANGES
+    upkeep.tidy(now=NOW + timedelta(days=upkeep.SENT_DAYS + 1))
+    assert outbox(ann) == []
+    upkeep.tidy(now=NOW + timedelta(days=upkeep.KEPT_DAYS + 1))
+    assert not Notification.objects.filter(user=ann).exists()
+
+
+def test_what_waits_for_a_digest_is_not_forgotten(ann):
+    record_all([order_news(ann, "order_filled", number) for number in range(upkeep.KEPT_CHANGES + 50)], now=NOW)
+    upkeep.tidy(now=NOW)
+    assert Delivery.objects.get(user=ann).gathered.count() == upkeep.KEPT_CHANGES + 50
+
+
+def test_the_outbox_of_a_webhook_has_an_end(ann):
+    listens_at(ann, "https://example.org/hook")
+    User.objects.filter(pk=ann.pk).update(email="")
+    record_all([order_news(ann, "order_filled", number) for number in range(upkeep.WAITING_MAX + 3)], now=NOW)
+    upkeep.tidy(now=NOW)
+    dead = Delivery.objects.filter(user=ann, state="dead").order_by("id")
+    assert list(dead) == list(Delivery.objects.filter(user=ann).order_by("id")[:3])

@@ -5,6 +5,8 @@ import threading
 from django.utils import timezone
 
 from matching.follower import Following
+from notifications.delivery import deliver_due
+from notifications.upkeep import tidy
 from trading.books.promotions import run_due_promotions
 from trading.celery import app
 from trading.consumers import CONSUMERS
@@ -14,6 +16,7 @@ FOLLOW_SECONDS = 0.8
 
 _following = Following(makers=CONSUMERS)
 _following_mutex = threading.Lock()
+_delivering_mutex = threading.Lock()
 _values: dict[str, dict[str, float]] = {}
 
 
@@ -43,6 +46,22 @@ def _begin_anew_after_changes() -> None:
         _following.close()
 
 
+@app.task
+def deliver() -> None:
+    """Send what notifications have in the outbox."""
+    if _delivering_mutex.acquire(blocking=False):
+        try:
+            deliver_due()
+        finally:
+            _delivering_mutex.release()
+
+
+@app.task
+def tidy_notifications() -> None:
+    """Forget old notifications, and give up webhooks that too much waits for."""
+    tidy(now=timezone.now())
+
+
 def _every(seconds: float, task: object) -> dict[str, object]:
     """An entry of the schedule; a message that nobody took in time is dropped."""
     return {"task": task.name, "schedule": seconds, "options": {"expires": max(5.0, seconds)}}  # type: ignore[attr-defined]
@@ -50,5 +69,7 @@ def _every(seconds: float, task: object) -> dict[str, object]:
 
 app.conf.beat_schedule = {
     "follow": _every(1.0, follow),
+    "deliver": _every(1.0, deliver),
+    "tidy-notifications": _every(60.0, tidy_notifications),
     "run_promotions": _every(1.0, run_promotions),
 }
