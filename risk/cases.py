@@ -5,9 +5,11 @@ Everything done to a case leaves a line that nobody can change. Closing needs an
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from marketdata.shapes import microseconds_of, moment_of
@@ -147,6 +149,13 @@ def change_state(*, case_id: int, author_id: int, state: str, outcome: str = "")
         text = f"{before} \u2192 {names[state]}." + (f" {outcome.strip()}" if outcome.strip() else "")
         write_note(case_id=case_id, author_id=author_id, kind="state", text=text)
     return case
+
+
+def workers() -> QuerySet[Any]:
+    """Operators who may work on cases."""
+    by_role, by_name = Q(groups__permissions__codename="change_case"), Q(user_permissions__codename="change_case")
+    may = Q(is_superuser=True) | by_role | by_name
+    return get_user_model().objects.filter(may, is_active=True, is_staff=True).distinct().order_by("username")
 
 
 def alerts_by_severity() -> dict[str, int]:

@@ -3,9 +3,6 @@
 import time
 from typing import Literal
 
-from django.contrib.auth import get_user_model
-from django.db.models import Q
-
 from matching.follower import Step
 from matching.snapshot import orders_in_book_order
 from matching.state import State
@@ -71,8 +68,6 @@ def settings_of_detectors() -> dict[str, dict[str, float]]:
 
 def _tell_operators(case: Case) -> None:
     """A new case is news for those who may work on it."""
-    may = Q(is_superuser=True) | Q(groups__permissions__codename="change_case")
-    operators = get_user_model().objects.filter(may, is_active=True, is_staff=True).distinct()
     figures = {
         "case": str(case.pk),
         "severity": case.severity,
@@ -82,5 +77,5 @@ def _tell_operators(case: Case) -> None:
     }
     record_all(
         News(user_id=user_id, kind="risk_alert", key=f"case {case.pk}", figures=figures, at=time.time_ns() // 1_000)
-        for user_id in operators.values_list("pk", flat=True)
+        for user_id in cases.workers().values_list("pk", flat=True)
     )

@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
 
 from matching.engine.messages import AnyCommand, FreezeAccount, Limits, SetLimits, UnfreezeAccount
+from risk import cases
 from risk.models import Case
 from risk.surveillance import parameters
 from risk.surveillance.surveillance import DETECTORS
@@ -25,12 +25,6 @@ MEASURES = {
 }
 
 
-def operators() -> QuerySet[User]:
-    """Who may work on cases."""
-    may = Q(is_superuser=True) | Q(groups__permissions__codename="change_case")
-    return User.objects.filter(may, is_active=True, is_staff=True).distinct().order_by("username")
-
-
 class NoteForm(forms.Form):
     """A line for the case's history."""
 
@@ -44,7 +38,7 @@ class AssignForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["assignee"].queryset = operators()  # type: ignore[attr-defined]
+        self.fields["assignee"].queryset = cases.workers()  # type: ignore[attr-defined]
 
 
 class StateForm(forms.Form):
