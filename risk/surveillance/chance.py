@@ -23,17 +23,13 @@ def binomial_tail(*, count: int, trials: int, chance: float) -> float:
         return 1.0
     if chance <= 0 or count > trials:
         return 0.0
-    ways = lgamma(trials + 1)
-    return min(
-        1.0,
-        sum(
-            exp(
-                ways - lgamma(hits + 1) - lgamma(trials - hits + 1)
-                + hits * log(chance) + (trials - hits) * log1p(-chance)
-            )
-            for hits in range(count, trials + 1)
-        ),
-    )  # fmt: skip
+    ways = lgamma(trials + 1) - lgamma(count + 1) - lgamma(trials - count + 1)
+    term = exp(ways + count * log(chance) + (trials - count) * log1p(-chance))
+    total, odds = 0.0, chance / (1 - chance)
+    for hits in range(count, trials + 1):
+        total += term
+        term *= (trials - hits) / (hits + 1) * odds
+    return min(1.0, total)
 
 
 def _poisson(count: int, expected: float) -> float:

@@ -6,6 +6,7 @@ Pure, and the same for the same journal: time is the commands', nothing is drawn
 from collections.abc import Iterable, Mapping
 
 from matching.engine.messages import AnyCommand, AnyEvent, OrderState
+from risk.surveillance.front_running import FrontRunning
 from risk.surveillance.layering import Layering
 from risk.surveillance.marking_the_close import MarkingTheClose
 from risk.surveillance.messages import Alert, Detector, Relations
@@ -18,6 +19,7 @@ _DETECTORS: tuple[type[Detector], ...] = (
     Layering,
     WashTrading,
     MarkingTheClose,
+    FrontRunning,
 )
 
 DETECTORS: dict[str, type[Detector]] = {detector.NAME: detector for detector in _DETECTORS}
