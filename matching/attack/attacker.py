@@ -34,7 +34,7 @@ class Attack:
         accounts: list[int] = []
         for number in range(count):
             account_id = world.open_account(
-                role=f"attacker {self.episode.id}", user_id=user_id, name=f"account {number}"
+                role=f"attacker {self.episode.id}", user_id=user_id, name=f"account {len(self.episode.guilty) + number}"
             )
             if user_id is None and accounts and chance.random() < tied:
                 kind = chance.choice(KINDS)
