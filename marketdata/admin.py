@@ -102,7 +102,8 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Only what a filter offers: others would make the database read a whole table."""
-        offered = [each if isinstance(each, str) else "" for each in self.get_list_filter(request)]
+        filters = [each[0] if isinstance(each, tuple) else each for each in self.get_list_filter(request)]
+        offered = [each for each in filters if isinstance(each, str)]
         return lookup.partition("__")[0] in offered
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from marketdata.admin import ReadOnlyAdmin
-from matching.models import EngineState, FollowerCursor, InboxCommand, JournalEntry
+from matching.models import EngineState, FollowerCursor, InboxCommand, JournalEntry, ProveRun
 
 
 @admin.register(JournalEntry)
@@ -34,3 +34,10 @@ class FollowerCursorAdmin(ReadOnlyAdmin):
     """How far the consumers of the journal have come, and what stopped those that failed."""
 
     list_display = ("name", "sequence", "failed_at", "failure")
+
+
+@admin.register(ProveRun)
+class ProveRunAdmin(ReadOnlyAdmin):
+    """Runs of `manage.py prove` and what they found."""
+
+    list_display = ("ran_at", "proved", "commands", "seconds", "finding")

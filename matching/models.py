@@ -74,3 +74,17 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"checkpoint {self.sequence}"
+
+
+class ProveRun(models.Model):
+    """A run of `manage.py prove`: what the proof said, for the operator's desk."""
+
+    id = models.BigAutoField(primary_key=True)
+    ran_at = models.DateTimeField(auto_now_add=True)
+    proved = models.BooleanField()
+    commands = models.BigIntegerField(help_text="Replayed without a difference; 0 if there was one.")
+    seconds = models.FloatField()
+    finding = models.TextField(blank=True, default="", help_text="The first difference.")
+
+    def __str__(self) -> str:
+        return f"proof of {self.ran_at:%Y-%m-%d %H:%M}: {'proved' if self.proved else 'NOT PROVED'}"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psycopg
 from django.conf import settings
 
-from matching import committed, store
+from matching import commit_times, committed, store
 from matching.client_ids import UsedClientIds
 from matching.engine.messages import AnyCommand, PlaceOrder
 from matching.exchange import Exchange
@@ -230,12 +230,14 @@ class Session:
         if self._failure is not None:
             answer([(request, WorkerUnavailable()) for request, _ in job.answers])
             return
+        began = time.perf_counter()
         try:
             with self._pipeline_lock:
                 self._pipeline.run(job.statements)
         except Exception as error:  # noqa: BLE001 - whatever it is, everyone who waits must be told
             self._commit_failed(job, error)
             return
+        commit_times.add(seconds=time.perf_counter() - began)
         self._in_flight.difference_update(job.inbox_ids)
         answer(job.answers)
         PUBLISHER.publish(job.change)

@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 LEADER_LOCK = 0x626F757273650001
 """The PostgreSQL advisory lock of the one worker, held on the connection that commits."""
 
+LEADER_NAME = "bourse leader"
+STANDBY_NAME = "bourse standby"
+"""What PostgreSQL calls the connection of a worker that has the lock, and of one that waits for it."""
+
 LOCK_POLL_SECONDS = 0.1
 RESTART_SECONDS = 0.1
 RESTART_SECONDS_MAX = 1.0
@@ -138,9 +142,11 @@ class Worker:
             row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone()
             if row is not None and row[0]:
                 self._standby = False
+                connection.execute(f"SET application_name = '{LEADER_NAME}'")
                 return
             if not self._standby:
                 logger.info("Another matching worker leads; this one stands by")
+                connection.execute(f"SET application_name = '{STANDBY_NAME}'")
             self._standby = True
             self._stop.wait(LOCK_POLL_SECONDS)
         raise _Stopping

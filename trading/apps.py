@@ -1,8 +1,15 @@
 """The Django app `trading`: the project itself: users, keys, pages, gateway and commands."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class TradingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     name = "trading"
+
+    def ready(self) -> None:
+        """Roles are there wherever the tables are."""
+        from trading.desk.roles import make_roles  # it needs the models
+
+        post_migrate.connect(make_roles, sender=self)

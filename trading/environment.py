@@ -4,6 +4,8 @@ Every variable is read through these functions, which remember its name: so a te
 """
 
 import os
+import re
+from decimal import Decimal
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -65,6 +67,17 @@ def integer(*, name: str, default: int, minimum: int, maximum: int) -> int:
 def names(*, name: str, default: str = "") -> list[str]:
     """A comma-separated list, blanks around the items dropped."""
     return [item.strip() for item in text(name=name, default=default).split(",") if item.strip()]
+
+
+def amounts(*, name: str, default: str = "") -> dict[str, Decimal]:
+    """A comma-separated list of ASSET:AMOUNT, by asset; raises ImproperlyConfigured for any other text."""
+    found = {}
+    for item in names(name=name, default=default):
+        symbol, _, amount = item.partition(":")
+        if not symbol.isalnum() or not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", amount, re.ASCII):
+            raise ImproperlyConfigured(f"{name} must be a list like BTC:1,USDT:50000, not {item!r}.")
+        found[symbol.upper()] = Decimal(amount)
+    return found
 
 
 def data_dir() -> Path:

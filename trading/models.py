@@ -1,4 +1,4 @@
-"""Who may act: the users of Bourse, the browsers they are signed in with, and the API keys of their programs."""
+"""Who may act and what operators did: users, browsers they are signed in with, API keys, the desk's requests and log."""
 
 import uuid
 from typing import Any
@@ -8,7 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -122,3 +122,69 @@ class ApiKey(models.Model):
 
         key = self.key
         transaction.on_commit(lambda: CACHE.forget(key))
+
+
+class OperatorRequest(models.Model):
+    """A command that two operators must agree on: one asks, another approves or refuses (trading/desk/requests.py)."""
+
+    STATUSES = (("waiting", "Waiting"), ("approved", "Approved"), ("refused", "Refused"), ("withdrawn", "Taken back"))
+
+    action = models.CharField(max_length=32, help_text="Of trading/desk/acts.py.")
+    subject = models.CharField(max_length=128, help_text="What it is about, such as an account.")
+    text = models.TextField(help_text="What will happen, in words.")
+    payload = models.TextField(help_text="The command as JSON; amounts in units.")
+    before = models.JSONField(help_text="How it stood when it was asked for.")
+    reason = models.TextField()
+    status = models.CharField(max_length=9, choices=STATUSES, default="waiting")
+    asked_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    decided_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    note = models.TextField(blank=True, default="", help_text="Of who decided.")
+    inbox_id = models.BigIntegerField(null=True, unique=True, help_text="The command filed when it was approved.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="waiting", decided_by__isnull=True, inbox_id__isnull=True)
+                | Q(status="approved", decided_by__isnull=False, inbox_id__isnull=False) & ~Q(decided_by=F("asked_by"))
+                | Q(status="refused", decided_by__isnull=False, inbox_id__isnull=True) & ~Q(decided_by=F("asked_by"))
+                | Q(status="withdrawn", inbox_id__isnull=True, decided_by=F("asked_by")),
+                name="operator_request_takes_two",
+            ),
+            models.UniqueConstraint(
+                fields=["action", "subject"],
+                condition=Q(status="waiting", action="withdrawal"),
+                name="operator_request_one_per_withdrawal",
+            ),
+        ]
+        indexes = [models.Index(fields=["-id"], condition=Q(status="waiting"), name="operator_request_waiting")]
+
+    def __str__(self) -> str:
+        return f"request {self.pk}"
+
+
+class AuditEntry(models.Model):
+    """Something an operator did at the desk. Append-only: the database refuses UPDATE, DELETE and TRUNCATE."""
+
+    operator = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_index=False)
+    action = models.CharField(max_length=32)
+    subject = models.CharField(max_length=128, help_text="What it was done to.")
+    text = models.TextField(blank=True, help_text="In words.")
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True, help_text="What was asked for; the command's result says what became of it.")
+    reason = models.TextField(blank=True)
+    address = models.CharField(max_length=45, blank=True)
+    request = models.ForeignKey(OperatorRequest, null=True, on_delete=models.PROTECT, related_name="audit_entries")
+    inbox_id = models.BigIntegerField(null=True, help_text="The control command filed with it.")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["operator", "-id"], name="audit_operator"),
+            models.Index(fields=["subject", "-id"], name="audit_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"audit entry {self.pk}"

@@ -1,4 +1,4 @@
-"""How django-unfold looks here: Bourse's palette (its tokens are in trading/static/trading/tokens.css), name and icon."""
+"""How django-unfold looks here: Bourse's palette (the tokens of trading/static/trading/tokens.css), name and icon."""
 
 from typing import Any
 

@@ -105,6 +105,15 @@ def portfolio(*, account_id: int, now: datetime) -> Portfolio:
     )
 
 
+def last_prices(*, now: datetime) -> dict[str, Fraction]:
+    """What one of each asset that has a price is worth at the last ones before `now`, in the valuation asset."""
+    described = markets()
+    unit = valuation_asset(described)
+    prices = _prices(described, [ticker(market=each.market, now=now) for each in described])
+    found = {each.asset: _price(each.asset, unit, prices) for each in assets()}
+    return {asset: price for asset, price in found.items() if price is not None}
+
+
 def valuation_asset(described: list[MarketDescription]) -> str:
     """The asset in which volumes are counted for fee tiers, or else the quote asset of the first market."""
     counted = FeeTier.objects.exclude(valuation_asset=None).values_list("valuation_asset__symbol", flat=True).first()

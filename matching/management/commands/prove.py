@@ -2,11 +2,13 @@
 
 import gc
 import sys
+import time
 from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from matching.models import ProveRun
 from matching.prove import Differs, Proof, prove_database
 from matching.session import GC_THRESHOLDS
 
@@ -24,6 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, **options: object) -> None:
         """Prove, and report."""
+        began = time.monotonic()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         with tqdm(
@@ -39,7 +42,11 @@ class Command(BaseCommand):
                 proof = prove_database(progress=progress)
             except Differs as differs:
                 bar.close()
+                ProveRun.objects.create(
+                    proved=False, commands=0, seconds=time.monotonic() - began, finding=str(differs)
+                )
                 raise CommandError(f"NOT PROVED. {differs}") from differs
+        ProveRun.objects.create(proved=True, commands=proof.commands, seconds=proof.seconds)
         self.stdout.write(report(proof))
 
 
