@@ -225,6 +225,7 @@ class Promotion(models.Model):
     class State(models.TextChoices):
         """What has become of it."""
 
+        WAITING = "waiting", "waits for approval"
         PLANNED = "planned", "planned"
         RUNNING = "running", "running"
         ENDED = "ended", "ended"
@@ -241,7 +242,8 @@ class Promotion(models.Model):
     note = models.CharField(max_length=200)
     state = models.CharField(max_length=8, choices=State.choices, default=State.PLANNED)
     result = models.TextField(blank=True, default="", help_text="What happened, if it was not as planned.")
-    created_by = models.CharField(max_length=64)
+    created_by = models.CharField(max_length=150)
+    approved_by = models.CharField(max_length=150, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

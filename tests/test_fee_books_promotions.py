@@ -20,7 +20,14 @@ from matching.models import InboxCommand
 from tests.builders import RunningExchange, running_exchange
 from trading import environment
 from trading.books.consumer import FeeBooks
-from trading.books.promotions import Plan, PromotionRefused, cancel_promotion, plan_promotion, run_due_promotions
+from trading.books.promotions import (
+    Plan,
+    PromotionRefused,
+    approve_promotion,
+    cancel_promotion,
+    plan_promotion,
+    run_due_promotions,
+)
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -50,11 +57,11 @@ class Floor:
         self.eth_usd = exchange.create_market(eth, usd, tick_size=100, lot_size=1_000_000)
         self.alice = exchange.open_account("alice")
 
-    def plan(self, *, starts: int = 0, ends: int = 2, **changes: object) -> Promotion:
+    def plan(self, *, starts: int = 0, ends: int = 2, waits: bool = False, **changes: object) -> Promotion:
         """A promotion from so many hours after NOW to so many hours after it: everyone, every market."""
         fields = {"account_id": None, "market_id": None, "maker_rate": 0, "taker_rate": 500, "note": "winter"}
         plan = Plan(starts_at=NOW + starts * HOUR, ends_at=NOW + ends * HOUR, **(fields | changes))  # type: ignore[arg-type]
-        return plan_promotion(plan=plan, actor="olga", now=timezone.now())
+        return plan_promotion(plan=plan, actor="olga", now=timezone.now(), waits=waits)
 
     def override(self, account: int | None, market: int | None, maker: int | None, taker: int | None) -> None:
         """An operator's own word."""
@@ -209,6 +216,22 @@ def test_a_planned_one_can_be_dropped_and_a_running_one_ended_early(floor: Floor
     assert (running.state, running.result) == ("ended", "Ended early by olga.")
     with pytest.raises(PromotionRefused, match="ended already"):
         cancel_promotion(promotion_id=running.id, actor="olga", now=NOW)
+
+
+def test_what_waits_for_approval_starts_only_when_another_operator_agrees(floor: Floor) -> None:
+    waiting = floor.plan(market_id=floor.btc_usd, waits=True)
+    assert floor.at(0) == 0
+    assert waiting.state == "waiting"
+    with pytest.raises(PromotionRefused, match="sets the same rates"):
+        floor.plan(market_id=floor.btc_usd)
+    with pytest.raises(PromotionRefused, match="Another operator"):
+        approve_promotion(promotion_id=waiting.id, actor="olga", now=NOW)
+    approved = approve_promotion(promotion_id=waiting.id, actor="oscar", now=NOW)
+    assert (approved.state, approved.approved_by) == ("planned", "oscar")
+    with pytest.raises(PromotionRefused, match="nobody has to approve"):
+        approve_promotion(promotion_id=waiting.id, actor="oscar", now=NOW)
+    assert floor.at(0) == 1
+    assert floor.overrides() == {(None, floor.btc_usd, 0, 500)}
 
 
 def test_one_whose_time_passed_while_nobody_looked_does_not_start(floor: Floor) -> None:

@@ -28,7 +28,8 @@ State = Promotion.State
 class PromotionRefused(Exception):
     """It cannot be. `code` is the stable name.
 
-    Codes: invalid_rates, invalid_time, invalid_note, unknown_account, unknown_market, overlapping, already_over.
+    Codes: invalid_rates, invalid_time, invalid_note, unknown_account, unknown_market, overlapping, already_over,
+    not_waiting, own_plan.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -49,8 +50,11 @@ class Plan:
     note: str
 
 
-def plan_promotion(*, plan: Plan, actor: str, now: datetime) -> Promotion:
-    """Write a promotion down; a pass will start it when it is time. Raises PromotionRefused."""
+def plan_promotion(*, plan: Plan, actor: str, now: datetime, waits: bool = False) -> Promotion:
+    """Write a promotion down; a pass starts it when it is time, with `waits` only if somebody else has approved it.
+
+    Raises PromotionRefused.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('bourse promotions'))")
@@ -65,16 +69,33 @@ def plan_promotion(*, plan: Plan, actor: str, now: datetime) -> Promotion:
             ends_at=plan.ends_at,
             note=plan.note.strip(),
             created_by=actor,
+            state=State.WAITING if waits else State.PLANNED,
         )
+
+
+def approve_promotion(*, promotion_id: int, actor: str, now: datetime) -> Promotion:
+    """Let a promotion that another operator has planned go ahead. Raises PromotionRefused."""
+    with transaction.atomic():
+        promotion = Promotion.objects.select_for_update().get(id=promotion_id)
+        if promotion.state != State.WAITING:
+            raise PromotionRefused("not_waiting", f"The promotion is {promotion.state}: nobody has to approve it.")
+        if promotion.created_by == actor:
+            raise PromotionRefused("own_plan", "Another operator has to approve what you have planned.")
+        if promotion.ends_at <= now:
+            raise PromotionRefused("invalid_time", "Its time has passed.")
+        promotion.state = State.PLANNED
+        promotion.approved_by = actor
+        promotion.save()
+        return promotion
 
 
 def cancel_promotion(*, promotion_id: int, actor: str, now: datetime) -> Promotion:
     """Drop a planned promotion, or let a running one end with the next pass. Raises PromotionRefused."""
     with transaction.atomic():
         promotion = Promotion.objects.select_for_update().get(id=promotion_id)
-        if promotion.state not in (State.PLANNED, State.RUNNING):
+        if promotion.state in (State.ENDED, State.CANCELED):
             raise PromotionRefused("already_over", f"The promotion is {promotion.state} already.")
-        if promotion.state == State.PLANNED:
+        if promotion.state != State.RUNNING:
             promotion.state = State.CANCELED
             promotion.result = f"Canceled by {actor} before it started."
         elif promotion.ends_at > now:
@@ -111,7 +132,7 @@ def _refusal(plan: Plan, now: datetime) -> PromotionRefused | None:
         return PromotionRefused("unknown_account", f"There is no account {plan.account_id} of a user.")
     if plan.market_id is not None and not Market.objects.filter(id=plan.market_id).exists():
         return PromotionRefused("unknown_market", f"There is no market {plan.market_id}.")
-    alive = _clashing(plan.account_id, plan.market_id).filter(state__in=(State.PLANNED, State.RUNNING))
+    alive = _clashing(plan.account_id, plan.market_id).filter(state__in=(State.WAITING, State.PLANNED, State.RUNNING))
     other = alive.filter(starts_at__lt=plan.ends_at, ends_at__gt=plan.starts_at).order_by("starts_at").first()
     if other is not None:
         when = f"{other.starts_at:%Y-%m-%d %H:%M} to {other.ends_at:%Y-%m-%d %H:%M} UTC"
