@@ -103,8 +103,9 @@ class ReadOnlyAdmin(ModelAdmin):
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Only what a filter offers: others would make the database read a whole table."""
         filters = [each[0] if isinstance(each, tuple) else each for each in self.get_list_filter(request)]
-        offered = [each for each in filters if isinstance(each, str)]
-        return lookup.partition("__")[0] in offered
+        fields = [each for each in filters if isinstance(each, str)]
+        parameters = [each.parameter_name for each in filters if hasattr(each, "parameter_name")]
+        return lookup in parameters or lookup.partition("__")[0] in fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never."""

@@ -9,7 +9,8 @@ class TradingConfig(AppConfig):
     name = "trading"
 
     def ready(self) -> None:
-        """Roles are there wherever the tables are."""
-        from trading.desk.roles import make_roles  # it needs the models
+        """Roles are there wherever the tables are, and the audit log knows who comes to the desk."""
+        from trading.desk import logins, roles  # they need the models
 
-        post_migrate.connect(make_roles, sender=self)
+        post_migrate.connect(roles.make_roles, sender=self)
+        logins.connect()

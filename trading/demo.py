@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from cryptography.fernet import InvalidToken
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import connection
 from django.db.models import Subquery
@@ -48,6 +49,9 @@ TIMEOUT_SECONDS = 60.0
 
 TRADERS = ("alice", "bob")
 OPERATOR = "admin"
+DESK = {"support": "support", "risk": "risk", "treasury": "treasury", "operator": "admin"}
+"""Operators who are no superusers, and their roles: two of them can try what takes two."""
+
 MAIN_ACCOUNT = "main"
 
 FLOW_MAKERS = ("demo-maker-1", "demo-maker-2", "demo-maker-3")
@@ -143,9 +147,11 @@ def flow_keys() -> list[Key]:
 
 def _lines(keys: dict[str, _DemoKey], base_url: str) -> list[str]:
     users = ", ".join(f"{name} / {PASSWORD.format(username=name)}" for name in (*TRADERS, OPERATOR))
+    desk = ", ".join(f"{name} / {PASSWORD.format(username=name)}" for name in DESK)
     found = keys[TRADERS[0]]
     return [
         f"Users and passwords: {users}",
+        f"Operators of {base_url}/admin/, by role: {desk}",
         *(f"API key of {name}: {keys[name].key}  secret: {keys[name].secret}" for name in TRADERS),
         f"A first order by {TRADERS[0]}, to paste into a shell:",
         first_order(base_url=base_url, key=found.key, secret=found.secret),
@@ -244,6 +250,7 @@ def _only_seeder() -> Iterator[None]:
 def _make_accounts() -> dict[str, Account]:
     """Whatever is missing, in an order in which each thing finds what it needs; the accounts by user name."""
     users = _make_users()
+    _make_operators()
     _execute([*_missing_assets(), *_missing_accounts(users)])
     assets = {asset.symbol: asset for asset in Asset.objects.all()}
     accounts = {name: Account.objects.get(user=user, name=_account_name(name)) for name, user in users.items()}
@@ -289,6 +296,14 @@ def _make_users() -> dict[str, User]:
             make = User.objects.create_superuser if name == OPERATOR else User.objects.create_user
             users[name] = make(name, password=PASSWORD.format(username=name))
     return {name: users[name] for name in _funds()}
+
+
+def _make_operators() -> None:
+    known = set(User.objects.filter(username__in=DESK).values_list("username", flat=True))
+    for name, role in DESK.items():
+        if name not in known:
+            operator = User.objects.create_user(name, password=PASSWORD.format(username=name), is_staff=True)
+            operator.groups.add(Group.objects.get(name=role))
 
 
 def _missing_assets() -> Iterator[AnyCommand]:

@@ -3,8 +3,6 @@
 Rows are never changed: the database refuses it. Secrets never get here: snapshots leave them out.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -36,10 +34,14 @@ def record(
     reason: str = "",
     asked: OperatorRequest | None = None,
     inbox_id: int | None = None,
+    operator: User | None = None,
 ) -> AuditEntry:
-    """Write down what the operator of `request` does; call it in the transaction of the deed itself."""
+    """Write down what the operator of `request` does; call it in the transaction of the deed itself.
+
+    `operator`: who it is while the request does not know yet.
+    """
     return AuditEntry.objects.create(
-        operator=operator_of(request),
+        operator=operator or operator_of(request),
         action=action,
         subject=subject[:128],
         text=text,
@@ -68,12 +70,3 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str
     """Only what changed of two snapshots, as it was and as it is."""
     changed = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in changed}, {name: after[name] for name in changed}
-
-
-@contextmanager
-def change_of(row: models.Model) -> Iterator[dict[str, Any]]:
-    """The snapshot of a row before the block, and after it under the key "after"; the row itself is read anew."""
-    seen = {"before": snapshot(row)}
-    yield seen
-    row.refresh_from_db()
-    seen["after"] = snapshot(row)
