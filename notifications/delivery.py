@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import httpx
 from cryptography.fernet import InvalidToken
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.mail import get_connection
 from django.db import transaction
@@ -133,7 +134,7 @@ def _mail_all(taken: Sequence[Delivery]) -> Failures:
     """Send e-mails over one connection; when that fails, all that are left have failed with it."""
     users = get_user_model().objects.in_bulk({delivery.user_id for delivery in taken})
     failures: Failures = {}
-    server = get_connection()
+    server = get_connection(settings.NOTIFICATION_EMAIL_BACKEND or None)
     try:
         server.open()
     except OSError as error:

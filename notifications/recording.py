@@ -69,6 +69,7 @@ class News:
     figures: Mapping[str, str]
     at: int
     account_id: int | None = None
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +130,14 @@ def _record(batch: Sequence[tuple[str, News]], recipients: Mapping[int, Recipien
         recipient = recipients[news.user_id]
         recipient.sequence += 1
         happened_at = EPOCH + timedelta(microseconds=news.at)
-        shown = "in_app" in chosen[(news.user_id, news.kind)]
+        shown = "in_app" in chosen[news.user_id, news.kind] and not news.silent
         figures = json.dumps(dict(news.figures))
         rows.append(
             (news.user_id, news.account_id, subject, news.kind, figures, recipient.sequence, shown, happened_at)
         )
     ids = {(user_id, subject): id_ for user_id, subject, id_ in _execute(_NOTIFY, rows)}
     recorded = [
-        _Recorded(ids[news.user_id, subject], news, chosen[news.user_id, news.kind])
+        _Recorded(ids[news.user_id, subject], news, frozenset() if news.silent else chosen[news.user_id, news.kind])
         for subject, news in batch
         if (news.user_id, subject) in ids
     ]

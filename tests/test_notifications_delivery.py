@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from django.core import mail
 from django.db import connections
+from pytest_django.fixtures import Settings
 
 import notifications
 from notifications.delivery import LEASE_SECONDS, deliver_due
@@ -37,7 +38,8 @@ def ann() -> Iterator[User]:
 
 
 @pytest.fixture(autouse=True)
-def _empty_mailbox() -> None:
+def _mailbox(settings: Settings) -> None:
+    settings.NOTIFICATION_EMAIL_BACKEND = ""  # the one of the tests, which keeps them in memory
     mail.outbox = []
 
 

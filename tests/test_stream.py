@@ -331,13 +331,10 @@ def test_there_is_no_socket_elsewhere(server):
 def test_a_deposit_is_told(server):
     signer = key_of(server, "alice", "read")
     with signed_in(server, signer) as socket:
-        assert socket.ask("subscribe", channels=["balances", "notifications"])["ok"]
+        assert socket.ask("subscribe", channels=["balances"])["ok"]
         socket.message("balances", type="snapshot")
-        socket.message("notifications", type="snapshot")
         assert server.manage("deposit", "alice", "ETH", "1.5").returncode == 0
         assert [balance["asset"] for balance in socket.message("balances")["balances"]] == ["ETH"]
-        (news,) = socket.message("notifications")["notifications"]
-        assert (news["type"], news["text"]) == ("deposit_credited", "1.5 ETH was deposited.")
 
 
 def test_everything_is_told_again_after_the_database_was_away(server, signers):

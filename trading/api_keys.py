@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.db import transaction
 
 from risk.models import Account
 from trading.models import ApiKey
+from trading.notify.security import tell_api_key
 
 SCOPES = ("read", "trade", "withdraw")
 NETWORKS_MAX = 32
@@ -54,17 +56,19 @@ def issue_api_key(
     if account.user_id is None:
         raise InvalidApiKey("house_account", "House accounts have no API keys.")
     secret = None if public_key is not None else secrets.token_urlsafe(32)
-    api_key = ApiKey.objects.create(
-        key=f"bk_{secrets.token_hex(12)}",
-        user_id=account.user_id,
-        account=account,
-        label=label,
-        scopes=[scope for scope in SCOPES if scope in scopes],
-        networks=_network_texts(networks),
-        expires_at=expires_at,
-        secret_encrypted=None if secret is None else encrypted(secret.encode()),
-        public_key=None if public_key is None else public_key_bytes(public_key),
-    )
+    with transaction.atomic():
+        api_key = ApiKey.objects.create(
+            key=f"bk_{secrets.token_hex(12)}",
+            user_id=account.user_id,
+            account=account,
+            label=label,
+            scopes=[scope for scope in SCOPES if scope in scopes],
+            networks=_network_texts(networks),
+            expires_at=expires_at,
+            secret_encrypted=None if secret is None else encrypted(secret.encode()),
+            public_key=None if public_key is None else public_key_bytes(public_key),
+        )
+        tell_api_key(key=api_key)
     return api_key, secret
 
 

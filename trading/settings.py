@@ -185,6 +185,9 @@ EMAIL_HOST_USER = environment.text(name="EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = environment.text(name="EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = environment.flag(name="EMAIL_USE_TLS", default=True)
 EMAIL_TIMEOUT = 10
+# Notifications come often: without a server they are kept as files, where password resets are printed.
+NOTIFICATION_EMAIL_BACKEND = "" if EMAIL_HOST else "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = DATA_DIR / "emails"
 PUBLIC_URL = environment.text(name="PUBLIC_URL", default=f"http://{HOST}:{PORT}").rstrip("/")
 WEBHOOK_PRIVATE_ADDRESSES = environment.flag(name="WEBHOOK_PRIVATE_ADDRESSES", default=False)
 DEFAULT_FROM_EMAIL = environment.text(name="DEFAULT_FROM_EMAIL", default="Bourse <bourse@localhost>")

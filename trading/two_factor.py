@@ -18,6 +18,7 @@ from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.util import random_hex
 
 from trading.models import Authenticator, User
+from trading.notify.security import tell_two_factor
 
 RECOVERY_CODES = 10
 CODE_DIGITS = 6
@@ -80,6 +81,7 @@ def turn_on(*, user: User, key: str, code: str) -> list[str] | None:
         _locked(user)
         Authenticator.objects.filter(user=user).delete()
         device.save()
+        tell_two_factor(user=user, change="turned on")
         return _replace_recovery_codes(user)
 
 
@@ -89,12 +91,14 @@ def turn_off(*, user: User) -> None:
         _locked(user)
         Authenticator.objects.filter(user=user).delete()
         StaticDevice.objects.filter(user=user).delete()
+        tell_two_factor(user=user, change="turned off")
 
 
 def new_recovery_codes(*, user: User) -> list[str]:
     """Recovery codes in place of the old ones."""
     with transaction.atomic():
         _locked(user)
+        tell_two_factor(user=user, change="new recovery codes")
         return _replace_recovery_codes(user)
 
 

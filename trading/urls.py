@@ -8,7 +8,7 @@ import marketdata.api
 import orders.api
 import risk.api
 from trading import health
-from trading.api import keys, money, schema, server
+from trading.api import keys, money, notifications, schema, server
 
 v1 = [
     path("time", server.Time.as_view()),
@@ -36,6 +36,8 @@ v1 = [
     path("deposits", money.Deposits.as_view()),
     path("withdrawals", money.Withdrawals.as_view()),
     path("accounts", money.Accounts.as_view()),
+    path("notifications", notifications.Notifications.as_view()),
+    path("notifications/read", notifications.Read.as_view()),
     path("api-keys", keys.Keys.as_view()),
     path("api-keys/<int:key_id>", keys.Key.as_view()),
 ]

@@ -12,6 +12,7 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth import login as django_login
 from django.contrib.auth import logout as django_logout
 from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -22,6 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from trading import people, two_factor
 from trading.api.addresses import client_address_of
 from trading.models import User
+from trading.notify.security import tell_login
 from trading.pages.appearance import with_appearance_of
 from trading.pages.forms import CodeForm, DemoSignUpForm, LoginForm, RecoveryCodeForm, SignUpForm
 from trading.pages.guards import folded, guarded, next_page, spend, wait_in_words
@@ -127,8 +129,12 @@ def admin_login(request: HttpRequest) -> HttpResponse:
 
 def signed_in(*, request: HttpRequest, user: User, to: str) -> HttpResponse:
     """Sign `user` in, in a new session, and go to the page `to` in the user's own colours."""
+    first = user.last_login is None
     request.session.flush()
-    django_login(request, user)
+    with transaction.atomic():
+        django_login(request, user)
+        agent = request.headers.get("User-Agent", "")
+        tell_login(user=user, address=client_address_of(request=request), user_agent=agent, first=first)
     return with_appearance_of(user=user, response=redirect(to))
 
 

@@ -24,6 +24,7 @@ from trading.gateway.encode import time_text
 from trading.gateway.errors import ApiError, internal_error, not_carried
 from trading.gateway.keys import Principal
 from trading.gateway.messages import ErrorAnswer
+from trading.notify.live import NotificationStreams
 from trading.stream import login, order_requests, requests
 from trading.stream.channels import Channel
 from trading.stream.hub import Hub, lasting
@@ -61,6 +62,7 @@ class Sockets:
         self.gateway = gateway
         self.hub = Hub()
         self.private = PrivateStreams(self.hub)
+        self.notifications = NotificationStreams()
         self.connections: set[Socket] = set()
         self.by_address: Counter[str] = Counter()
         self.farewells: set[asyncio.Task[None]] = set()
@@ -69,6 +71,7 @@ class Sockets:
     def start(self) -> None:
         """Follow the exchange from now on, on the running event loop."""
         self.hub.start()
+        self.notifications.start()
         checks = (self._part_from_slow_readers, self._log_out)
         self._checks = [asyncio.create_task(lasting(check)) for check in checks]
 
@@ -87,6 +90,7 @@ class Sockets:
             check.cancel()
         if self.farewells:
             await asyncio.wait(self.farewells, timeout=FAREWELL_SECONDS_MAX)
+        await self.notifications.stop()
         await self.hub.stop()
 
     async def _part_from_slow_readers(self) -> None:
@@ -278,6 +282,8 @@ class Socket(AsyncConsumer):
     async def _channel(self, name: str) -> Channel:
         if name in PRIVATE_CHANNELS:
             principal = self._principal("read")
+            if name == "notifications":
+                return await self.sockets.notifications.channel(principal)
             return await self.sockets.private.channel(principal.account_id, name)
         channel = await self.sockets.hub.channel(name)
         if channel is None:

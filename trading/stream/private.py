@@ -1,4 +1,4 @@
-"""What happens to an account, told to its owner: orders, fills, balances and notifications.
+"""What happens to an account, told to its owner: orders, fills and balances.
 
 An account is followed while somebody listens: it is loaded from one snapshot of the database, and what was committed
 since is applied to that in order. Holes in what this process heard are healed by loading it again.
@@ -15,16 +15,13 @@ from msgspec.structs import replace
 
 from marketdata.scale import text_from_units
 from matching import committed
-from matching.committed import Committed, PrivateEvent
+from matching.committed import Committed
 from matching.engine.messages import (
-    AccountFrozen,
     BalanceChanged,
-    DepositCredited,
     OrderPlaced,
     OrderRejected,
     OrderUpdated,
     TradeExecuted,
-    WithdrawalChanged,
 )
 from orders import queries as order_queries
 from orders.average import average_price_text
@@ -40,10 +37,12 @@ from trading.stream.channels import Channel, Reader
 from trading.stream.hub import Hub
 from trading.stream.loading import one_snapshot
 
-PRIVATE_CHANNELS = ("orders", "fills", "balances", "notifications")
+ACCOUNT_CHANNELS = ("orders", "fills", "balances")
+PRIVATE_CHANNELS = (*ACCOUNT_CHANNELS, "notifications")
+"""Those that take a login; notifications are a person's, and come from trading/notify/live.py."""
+
 OPEN_ORDERS_MAX = 1_000
 FILLS_SHOWN = 100
-NOTIFICATIONS_SHOWN = 20
 RETRY_SECONDS = 0.5
 LOAD_SECONDS_MAX = 5.0
 LINGER_SECONDS = 10.0
@@ -87,7 +86,6 @@ class _Loaded:
     fills: list[order_queries.Fill]
     balances: list[risk_queries.Balance]
     assets: dict[int, tuple[str, int]]
-    notifications: list[dict[str, Any]]
 
 
 class AccountStream:
@@ -97,13 +95,12 @@ class AccountStream:
         self.account_id = account_id
         self.sequence = 0
         self.ready = asyncio.Event()
-        self.channels: dict[str, AccountChannel] = {name: AccountChannel(name, self) for name in PRIVATE_CHANNELS}
+        self.channels: dict[str, AccountChannel] = {name: AccountChannel(name, self) for name in ACCOUNT_CHANNELS}
         self._streams = streams
         self._orders: dict[int, OrderAnswer] = {}
         self._complete = True
         self._fills: deque[Any] = deque(maxlen=FILLS_SHOWN)
         self._balances: dict[str, Any] = {}
-        self._notifications: deque[dict[str, Any]] = deque(maxlen=NOTIFICATIONS_SHOWN)
         self._assets: dict[int, tuple[str, int]] = {}
         self._batches: asyncio.Queue[Committed | None] = asyncio.Queue()
         self._batches.put_nowait(None)
@@ -137,9 +134,7 @@ class AccountStream:
             return {"orders": list(self._orders.values()), "complete": self._complete}
         if channel == "fills":
             return {"fills": list(self._fills)}
-        if channel == "balances":
-            return {"balances": list(self._balances.values())}
-        return {"notifications": list(self._notifications)}
+        return {"balances": list(self._balances.values())}
 
     # ------------------------------------------------------------------------------------------ following
 
@@ -168,8 +163,6 @@ class AccountStream:
         self._fills.extend(reversed(loaded.fills))
         self._balances = {balance.asset: balance for balance in loaded.balances}
         self._assets = loaded.assets
-        self._notifications.clear()
-        self._notifications.extend(loaded.notifications)
         for channel in self.channels.values():
             channel.tell_everything()
         self.ready.set()
@@ -178,7 +171,6 @@ class AccountStream:
         changed: dict[int, OrderAnswer] = {}
         fills: list[Any] = []
         balances: dict[str, Any] = {}
-        notifications: list[dict[str, Any]] = []
         for event in committed.private_events(batch):
             if isinstance(event, TradeExecuted):
                 fills += await self._fill(event)
@@ -193,17 +185,11 @@ class AccountStream:
             elif isinstance(event, BalanceChanged):
                 balance = self._balance(event)
                 balances[balance["asset"]] = balance
-            else:
-                notifications.append(self._notification(event, batch.received_at))
         self.sequence = batch.last_sequence
         self._keep(changed)
         self._fills.extend(fills)
         self._balances.update(balances)
-        self._notifications.extend(notifications)
-        news = {
-            "orders": list(changed.values()), "fills": fills, "balances": list(balances.values()),
-            "notifications": notifications,
-        }  # fmt: skip
+        news = {"orders": list(changed.values()), "fills": fills, "balances": list(balances.values())}
         for name, found in news.items():
             if found:
                 self.channels[name].tell(found, self.sequence)
@@ -243,22 +229,6 @@ class AccountStream:
             "held": text_from_units(event.held, scale),
             "balance": text_from_units(event.available + event.held, scale),
         }
-
-    def _notification(self, event: PrivateEvent, at: int) -> dict[str, Any]:
-        if isinstance(event, DepositCredited):
-            text = f"{self._amount(event.asset_id, event.amount)} was deposited."
-            return {"type": "deposit_credited", "text": text, "at": time_text(at)}
-        if isinstance(event, WithdrawalChanged):
-            states = {"pending": "waits for approval", "paid": "was paid", "refused": "was refused"}
-            text = f"The withdrawal of {self._amount(event.asset_id, event.amount)} {states[event.status]}."
-            return {"type": f"withdrawal_{event.status}", "text": text, "at": time_text(at)}
-        assert isinstance(event, AccountFrozen)
-        state = "frozen" if event.frozen else "unfrozen"
-        return {"type": f"account_{state}", "text": f"The account was {state}.", "at": time_text(at)}
-
-    def _amount(self, asset_id: int, amount: int) -> str:
-        asset, scale = self._assets[asset_id]
-        return f"{text_from_units(amount, scale, 0)} {asset}"
 
 
 class PrivateStreams:
@@ -364,32 +334,9 @@ def _load(account_id: int) -> _Loaded:
             fills=fills.results,
             balances=balances,
             assets=assets,
-            notifications=_transfers(account_id),
         )
 
 
 def _listed(order: order_queries.ListedOrder) -> OrderAnswer:
     fields = {name: getattr(order, name) for name in OrderAnswer.__struct_fields__ if hasattr(order, name)}
     return OrderAnswer(**fields, fills=[])
-
-
-def _transfers(account_id: int) -> list[dict[str, Any]]:
-    """The latest deposits and withdrawals in words, oldest first."""
-    found = [
-        {
-            "type": "deposit_credited",
-            "text": f"{deposit.amount} {deposit.asset} was deposited.",
-            "at": deposit.credited_at,
-        }
-        for deposit in risk_queries.deposits(account_id=account_id, limit=NOTIFICATIONS_SHOWN).results
-    ]
-    states = {"pending": "waits for approval", "paid": "was paid", "refused": "was refused"}
-    found += [
-        {
-            "type": f"withdrawal_{withdrawal.status}",
-            "text": f"The withdrawal of {withdrawal.amount} {withdrawal.asset} {states[withdrawal.status]}.",
-            "at": withdrawal.updated_at,
-        }
-        for withdrawal in risk_queries.withdrawals(account_id=account_id, limit=NOTIFICATIONS_SHOWN).results
-    ]
-    return sorted(found, key=lambda notification: notification["at"])[-NOTIFICATIONS_SHOWN:]

@@ -14,7 +14,7 @@ const RATES_MS = 60_000;
 /**
  * Events: "orders" (something changed), "order" (detail {order, before}: one order was told), "missed" (orders have
  * ended unheard), "fills" (detail: fills that are news, oldest first), "balances", "notifications" (detail: those that
- * are news), "rates".
+ * are news, as the API tells them), "rates".
  */
 export class Account extends EventTarget {
   user = document.body.dataset.user ?? null;

@@ -77,8 +77,10 @@ account.addEventListener("order", ({ detail: { order } }) => {
   const ended = order.status === "canceled" || order.status === "expired";
   if (ended && order.reason && !EXPECTED.has(order.reason)) endNews.add(`${order.market} ${order.reason}`, order);
 });
+const KINDS = { success: "success", warning: "warning", danger: "error" };
 account.addEventListener("notifications", ({ detail }) => {
-  for (const { text } of detail) toast("info", text);
+  // What happened to orders was told above, as it happened.
+  for (const { kind, level, title, text } of detail) if (!kind.startsWith("order_")) toast(KINDS[level] ?? "info", title, text);
 });
 
 // Signed out, here or on another device: nothing on this page is current any more, and nothing on it would work.
