@@ -12,16 +12,16 @@ from matching.attack.makers import Style
 from matching.attack.world import Behaviour, Flavour, Floor, Trader, World, trace
 
 BUSY_STYLES = (
-    Style(levels=2, step=2.5, size=1.5, pause=5, tolerance=2.0),
-    Style(levels=3, step=2.0, size=1.0, pause=9, tolerance=3.0, pulls=True),
-    Style(levels=2, step=3.0, size=2.0, pause=6, tolerance=2.5, amends=True),
-    Style(levels=1, step=1.0, size=2.5, pause=4, tolerance=2.0, pulls=True, skew=0.8),
-    Style(levels=4, step=3.5, size=2.0, pause=14, tolerance=4.0),
+    Style(levels=2, step=2.5, size=1.5, pause=8, tolerance=2.0),
+    Style(levels=3, step=2.0, size=1.0, pause=14, tolerance=3.0, pulls=True),
+    Style(levels=2, step=3.0, size=2.0, pause=9, tolerance=2.5, amends=True),
+    Style(levels=1, step=1.0, size=2.5, pause=6, tolerance=2.0, pulls=True, skew=0.8),
+    Style(levels=4, step=3.5, size=2.0, pause=20, tolerance=4.0),
 )
 QUIET_STYLES = (
-    Style(levels=3, step=2.0, size=1.2, pause=12, tolerance=2.0),
-    Style(levels=2, step=2.5, size=1.8, pause=9, tolerance=2.0, amends=True),
-    Style(levels=2, step=3.0, size=1.5, pause=15, tolerance=3.0, pulls=True),
+    Style(levels=3, step=2.0, size=1.2, pause=18, tolerance=2.0),
+    Style(levels=2, step=2.5, size=1.8, pause=14, tolerance=2.0, amends=True),
+    Style(levels=2, step=3.0, size=1.5, pause=22, tolerance=3.0, pulls=True),
 )
 
 

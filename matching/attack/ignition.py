@@ -14,12 +14,12 @@ class Style(NamedTuple):
     by limit orders. `inside`: the accounts also trade with each other, for the volume's looks.
     """
 
-    quiet: tuple[int, int] = (4, 9)
+    quiet: tuple[int, int] = (5, 10)
     quiet_seconds: tuple[float, float] = (40, 150)
-    quiet_size: tuple[float, float] = (0.6, 1.6)
-    push: tuple[int, int] = (4, 9)
+    quiet_size: tuple[float, float] = (1.2, 2.6)
+    push: tuple[int, int] = (4, 8)
     push_seconds: tuple[float, float] = (2, 12)
-    push_size: tuple[float, float] = (5, 11)
+    push_size: tuple[float, float] = (3, 7)
     wait: tuple[float, float] = (1, 10)
     exit_seconds: tuple[float, float] = (15, 70)
     rounds: tuple[int, int] = (1, 2)
@@ -34,7 +34,7 @@ class Style(NamedTuple):
 
 IGNITION = {
     "simple": Style(),
-    "slow": Style(push=(8, 14), push_seconds=(30, 75), exit_seconds=(70, 170), push_size=(3, 6), minutes=14),
+    "slow": Style(push=(8, 14), push_seconds=(30, 75), exit_seconds=(70, 170), push_size=(2, 4), minutes=14),
     "split": Style(accounts=(2, 4)),
     "varied": Style(varied=0.9, push=(3, 14), push_seconds=(1, 30), exit_seconds=(10, 140), minutes=12),
     "mixed": Style(mixed=True),
@@ -42,16 +42,16 @@ IGNITION = {
 }
 
 PUMP = Style(
-    quiet=(10, 18), quiet_seconds=(300, 600), quiet_size=(0.5, 1.3), push=(16, 28), push_seconds=(50, 130),
-    push_size=(3.5, 8), wait=(5, 40), exit_seconds=(120, 280), rounds=(1, 1), accounts=(2, 3), down=0, minutes=20,
+    quiet=(12, 20), quiet_seconds=(300, 600), quiet_size=(0.9, 2.2), push=(10, 18), push_seconds=(50, 130),
+    push_size=(2, 4.5), wait=(5, 40), exit_seconds=(120, 280), rounds=(1, 1), accounts=(2, 3), down=0, minutes=20,
 )  # fmt: skip
 
 PUMPING = {
     "simple": PUMP._replace(accounts=(1, 1)),
     "split": PUMP._replace(accounts=(4, 6)),
-    "slow": PUMP._replace(quiet_seconds=(700, 1000), push_seconds=(160, 300), push=(20, 34), exit_seconds=(300, 480),
+    "slow": PUMP._replace(quiet_seconds=(700, 1000), push_seconds=(160, 300), push=(15, 24), exit_seconds=(300, 480),
                           minutes=33),
-    "varied": PUMP._replace(varied=0.9, push=(8, 30)),
+    "varied": PUMP._replace(varied=0.9, push=(7, 20)),
     "mixed": PUMP._replace(mixed=True),
     "inside_volume": PUMP._replace(accounts=(3, 5), inside=True),
 }  # fmt: skip

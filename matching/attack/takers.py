@@ -93,7 +93,7 @@ def follower(trader: Trader, chance: random.Random) -> Behaviour:
             continue
         side: Side = "buy" if moved > 0 else "sell"
         bought = sum(
-            trader.filled(trader.market(side, size_of(trader, chance, 1.2))) for _ in range(chance.randint(1, 3))
+            trader.filled(trader.market(side, size_of(trader, chance, 1.6))) for _ in range(chance.randint(1, 4))
         )
         best_seen = floor.last * sign(side)
         for _ in range(chance.randint(10, 50)):
@@ -116,7 +116,9 @@ def latecomer(trader: Trader, chance: random.Random) -> Behaviour:
         yield chance.uniform(4, 20)
         usual = floor.flavour.volatility * 120**0.5
         if not held and floor.last - floor.price_ago(150) > max(usual * 1.5, eager * floor.flavour.spread / 3):
-            held = trader.filled(trader.market("buy", size_of(trader, chance, 0.8, 0.8)))
+            for _ in range(chance.randint(1, 4)):
+                held += trader.filled(trader.market("buy", size_of(trader, chance, 1.5, 0.8)))
+                yield chance.uniform(2, 20)
             bought_at = floor.last
         elif held and (bought_at - floor.last > 2 * usual or chance.random() < 0.01):
             trader.market("sell", held)
@@ -130,7 +132,7 @@ def imbalance_trader(trader: Trader, chance: random.Random) -> Behaviour:
     while True:
         yield chance.uniform(1, 4)
         seen = floor.imbalance(6)
-        if abs(seen) < chance.uniform(0.35, 0.6):
+        if abs(seen) < chance.uniform(0.3, 0.55):
             continue
         side: Side = "buy" if seen > 0 else "sell"
         filled = trader.filled(trader.market(side, size_of(trader, chance, 0.8)))

@@ -15,13 +15,10 @@ HELD_OUT = 1_000_000
 """Seeds from here on are for measuring only; tuning uses seeds from 1 on."""
 
 SEEDS_APART = 10_000
-"""The seeds of a pattern's next disguise are so much higher."""
+"""The seeds of the runs with the next disguises are so much higher."""
 
-GROUPS = (
-    ("wash_trading", "spoofing", "quote_stuffing", "marking_the_close", "pump_and_dump"),
-    ("layering", "momentum_ignition", "front_running", "order_to_trade"),
-)
-"""Patterns that share a run, each with one episode of other accounts."""
+ATTACKS_PER_RUN = 7
+"""A run holds one episode of so many patterns, each with other accounts."""
 
 
 class Task(NamedTuple):
@@ -33,23 +30,23 @@ class Task(NamedTuple):
 
 
 def tasks(
-    *,
-    seeds: Sequence[int],
-    groups: Sequence[Sequence[str]] = GROUPS,
-    disguise: str | None = None,
-    disguises_max: int | None = None,
+    *, seeds: Sequence[int], patterns: Sequence[str], disguise: str | None = None, disguises_max: int | None = None
 ) -> list[Task]:
-    """Runs in which the disguises of every pattern of the groups get an episode for each seed.
+    """Runs in which the disguises of every pattern get an episode for each seed.
 
     `disguise`: only that one. `disguises_max`: of each pattern only the first so many.
     """
-    found = []
-    for group in groups:
-        chosen = {pattern: [name for name in PATTERNS[pattern] if disguise in (None, name)] for pattern in group}
-        rounds = max(map(len, chosen.values()))
-        for number in range(rounds if disguises_max is None else disguises_max):
-            attacks = tuple((pattern, names[number]) for pattern, names in chosen.items() if number < len(names))
-            found += [Task(seed + SEEDS_APART * number, attacks) for seed in seeds]
+    left = {
+        pattern: [name for name in PATTERNS[pattern] if disguise in (None, name)][:disguises_max]
+        for pattern in patterns
+    }
+    found: list[Task] = []
+    number = 0
+    while any(left.values()):
+        fullest = sorted(patterns, key=lambda pattern: -len(left[pattern]))[:ATTACKS_PER_RUN]
+        attacks = tuple((pattern, left[pattern].pop(0)) for pattern in fullest if left[pattern])
+        found += [Task(seed + SEEDS_APART * number, attacks) for seed in seeds]
+        number += 1
     return found
 
 

@@ -25,7 +25,6 @@ from matching.bench.surveillance_runs import Outcome, judge
 from matching.recording import RecordingError
 
 TABLE_WIDTH_MIN = 150
-QUICK_GROUPS = (("spoofing", "wash_trading", "quote_stuffing"), ("order_to_trade", "layering"))
 QUICK_SEEDS = 2
 QUICK_MINUTES = 30
 
@@ -64,8 +63,8 @@ class Command(BaseCommand):
         names = options["pattern"].split(",")
         if unknown := set(names) - {*PATTERNS, "crowd"}:
             raise CommandError(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(PATTERNS)}, crowd.")
-        groups = [[name] for name in names if name != "crowd"]
-        todo = tasks(seeds=seeds, groups=groups, disguise=options["disguise"])
+        patterns = [name for name in names if name != "crowd"]
+        todo = tasks(seeds=seeds, patterns=patterns, disguise=options["disguise"])
         if "crowd" in names:
             todo += [Task(seed, ()) for seed in seeds]
         outcomes = list(self._carried_out(todo, options["processes"], details=True))
@@ -91,7 +90,7 @@ class Command(BaseCommand):
         machine = report.machine(disk=Path.cwd())
         self.stdout.write(report.machine_text(machine))
         rows = [surveillance_speed.measure(seed=seeds[0], minutes=10 if quick else 60)]
-        todo = tasks(seeds=seeds, groups=QUICK_GROUPS, disguises_max=1) if quick else tasks(seeds=seeds)
+        todo = tasks(seeds=seeds, patterns=list(PATTERNS), disguises_max=1 if quick else None)
         honest = [Task(seed, ()) for seed in seeds]
         if quick:
             todo = [task._replace(minutes=QUICK_MINUTES) for task in todo]
