@@ -71,7 +71,7 @@ class ReportLine:
     share: DecimalText
     notional: DecimalText
     rate: str
-    trades: int
+    trades: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +266,7 @@ def _line(name: str, worth: Worth, total: Worth) -> ReportLine:
         share=money(100 * worth.net / total.net, 1) if total.net else "0.0",
         notional=money(worth.notional),
         rate=percent_text(int(worth.rate * 1_000_000)),
-        trades=worth.trades,
+        trades=str(worth.trades),
     )
 
 

@@ -13,7 +13,7 @@ from fees.models import AccountDay, DailyVolume, FeeOverride
 from fees.models import FeeTier as FeeTierRow
 from fees.reports import Period, Prices, money
 from fees.schedule import VOLUME_DAYS, Schedule, rates_are_sound, tiers_are_sound
-from fees.shapes import PERCENT_DECIMALS, percent_text
+from fees.shapes import PERCENT_DECIMALS, percent_text, rate_from_text
 from fees.what_if import AccountChange, Outcome, Revenue, TradedDay, what_if
 from marketdata.models import Asset, Market
 from marketdata.scale import AmountError, text_from_units, units_from_text
@@ -42,6 +42,11 @@ class RevenueLine:
     change: DecimalText
     change_rate: DecimalText
 
+    @property
+    def tone(self) -> str:
+        """Good if more is earned, bad if less."""
+        return _tone(self.change)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLine:
@@ -58,6 +63,11 @@ class AccountLine:
     proposed: DecimalText
     change: DecimalText
     moves: bool
+
+    @property
+    def tone(self) -> str:
+        """As of a RevenueLine."""
+        return _tone(self.change)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +126,11 @@ def rules_from_text(*, tiers: str, overrides: str, asset: Asset | None) -> Sched
     rows = []
     for number, (volume, maker, taker) in _lines(tiers, "tier", 3):
         try:
-            rows.append(FeeTier(units_from_text(volume, asset.scale if asset else 0), _rate(maker), _rate(taker)))
+            rows.append(
+                FeeTier(
+                    units_from_text(volume, asset.scale if asset else 0), rate_from_text(maker), rate_from_text(taker)
+                )
+            )
         except AmountError as error:
             raise BadRules(f"Line {number} of the tiers: {error}") from error
     schedule.tiers = tuple(rows)
@@ -128,7 +142,7 @@ def rules_from_text(*, tiers: str, overrides: str, asset: Asset | None) -> Sched
     for number, (account, symbol, maker, taker) in _lines(overrides, "override", 4):
         where = f"Line {number} of the overrides"
         try:
-            rates = (_rate(maker), _rate(taker))
+            rates = (rate_from_text(maker), rate_from_text(taker))
         except AmountError as error:
             raise BadRules(f"{where}: {error}") from error
         if symbol != EVERYTHING and symbol.upper() not in markets:
@@ -218,20 +232,18 @@ def _account_line(change: AccountChange, scale: int) -> AccountLine:
     )
 
 
+def _tone(change: DecimalText) -> str:
+    if not change.strip("-0."):
+        return ""
+    return "bad" if change.startswith("-") else "good"
+
+
 def _money(tiny: int) -> DecimalText:
     return money(Fraction(tiny, TINY))
 
 
 def _percent(millionths: int) -> str:
     return text_from_units(millionths, PERCENT_DECIMALS, 2)
-
-
-def _rate(text: str) -> int:
-    """Millionths from a percentage that may be negative. Raises AmountError."""
-    digits = text.removesuffix("%")
-    if digits.startswith("-"):
-        return -units_from_text(digits[1:], PERCENT_DECIMALS)
-    return units_from_text(digits, PERCENT_DECIMALS)
 
 
 def _lines(text: str, what: str, words: int) -> list[tuple[int, list[str]]]:

@@ -8,10 +8,11 @@ from django_otp.plugins.otp_static.admin import StaticDevice
 from django_otp.plugins.otp_totp.admin import TOTPDevice
 
 from marketdata.admin import ReadOnlyAdmin, recent
+from trading.books import admin as books_admin
 from trading.desk import money_admin, people_admin
 from trading.models import AuditEntry
 
-__all__ = ["money_admin", "people_admin"]
+__all__ = ["books_admin", "money_admin", "people_admin"]
 
 admin.site.unregister([TOTPDevice, StaticDevice])  # their pages would show people's secrets
 

@@ -40,6 +40,13 @@ GROUPS: dict[str, tuple[Item, ...]] = {
         Item("Fee overrides", "tune", "fees.feeoverride"),
         Item("Limits", "speed", "risk.limit"),
     ),
+    "Fees": (
+        Item("Fee report", "bar_chart", "fees.feeday"),
+        Item("Balance and income", "balance", "fees.ledgerday"),
+        Item("What if", "calculate", "fees.accountday"),
+        Item("Promotions", "sell", "fees.promotion"),
+        Item("Rate history", "history", "fees.ratechange"),
+    ),
     "People": (
         Item("Users", "person", "trading.user"),
         Item("Roles", "groups", "auth.group"),
