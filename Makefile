@@ -9,11 +9,11 @@ run: $(VENV)/.runtime node_modules/.package-lock.json
 	@exec $(PY) manage.py up
 
 test: $(VENV)/.development node_modules/.package-lock.json
-	@$(PY) -m tests.chromium
+	@$(PY) -m tests.debian
 	$(PY) -m pytest -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.development node_modules/.package-lock.json
-	@$(PY) -m tests.chromium
+	@$(PY) -m tests.debian
 	$(PY) -m pytest -m slow $(ARGS)
 
 quick: $(VENV)/.development

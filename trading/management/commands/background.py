@@ -9,7 +9,7 @@ import warnings
 from argparse import ArgumentParser
 from typing import Any
 
-from celery.beat import EmbeddedService
+from celery.beat import EmbeddedService, Scheduler
 from celery.exceptions import SecurityWarning
 from django.core.management.base import BaseCommand
 
@@ -32,10 +32,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Start both; the worker's threads share what the tasks keep in memory."""
         make_folders()
+        app.loader.import_default_modules()  # beat asks once what its schedule is, and the tasks make it
         warnings.simplefilter("ignore", SecurityWarning)  # in the demo root may well run it
         if options["with_parent"]:
             threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-        beat = EmbeddedService(app, thread=True, max_interval=BEAT_LONGEST_SLEEP)
+        beat = EmbeddedService(app, thread=True, max_interval=BEAT_LONGEST_SLEEP, scheduler_cls=Scheduler)
         beat.daemon = True  # it has nothing to finish: the worker alone is waited for
         beat.start()
         with contextlib.suppress(SystemExit):
