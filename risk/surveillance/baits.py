@@ -28,6 +28,9 @@ SECOND = 1_000_000
 CYCLES_MAX = 64
 PULLS_MAX = 64
 FILLS_MAX = 64
+FILLS_MICROSECONDS = 10 * SECOND
+"""What a party traded so long before its bait still counts as offered by it."""
+
 PARTIES_MAX = 50_000
 OPPOSITE: dict[Side, Side] = {"buy": "sell", "sell": "buy"}
 
@@ -274,12 +277,19 @@ class Baits:
                 cycle.accounts.add(order.account_id)
                 if order.sequence < cycle.first_sequence and at - order.placed_at < self._age:
                     cycle.first_sequence, cycle.first_at = order.sequence, order.placed_at
-        for fill in reversed(party.fills[side]):
-            if fill.at < cycle.first_at - self._lead:
+        if cycle.offered or (party.fills[side] and party.fills[side][-1].at >= cycle.first_at):
+            self._add_fills(cycle, party.fills[side])
+
+    def _add_fills(self, cycle: Cycle, fills: deque[Fill]) -> None:
+        """What was traded while the bait stood; what was traded shortly before is offered as well, but proves nothing."""
+        placed_at = min(order.placed_at for order in cycle.orders.values())
+        for fill in reversed(fills):
+            if fill.at < placed_at - FILLS_MICROSECONDS:
                 break
             cycle.offered += fill.quantity
-            cycle.traded += fill.quantity
             cycle.accounts.add(fill.account_id)
+            if fill.at >= placed_at:
+                cycle.traded += fill.quantity
 
     # ------------------------------------------------------------------------------------------ what it comes to
 
@@ -317,10 +327,10 @@ class Baits:
 
 PARAMETERS = (
     Parameter("cycles", 4, 2, 64, "cycles", "So many times a bait was pulled while a smaller order stood opposite."),
-    Parameter("traded_cycles", 1, 0, 64, "cycles", "In so many of them the small order traded."),
-    Parameter("cycle_share", 0.3, 0, 1, "of large pulls", "The share of pulls after which nothing came in its place."),
+    Parameter("traded_cycles", 0, 0, 64, "cycles", "In so many of them the small order traded."),
+    Parameter("cycle_share", 0.1, 0, 1, "of large pulls", "The share of pulls after which nothing came in its place."),
     Parameter("size_ratio", 3, 1, 100, "times", "The bait is so many times as large as what was really offered."),
-    Parameter("depth_share", 0.15, 0, 10, "of depth", "The bait is this share of the usual depth near the touch."),
+    Parameter("depth_share", 0.1, 0, 10, "of depth", "The bait is this share of the usual depth near the touch."),
     Parameter("near", 2, 0.1, 100, "reaches", "The bait is no further from the touch: times the usual ten levels."),
     Parameter("bait_age", 120, 1, 86_400, "seconds", "The bait was pulled no later after it was placed."),
     Parameter("pull_lead", 2, 0, 60, "seconds", "What is pulled within so long is one bait."),
