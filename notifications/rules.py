@@ -74,6 +74,7 @@ KINDS: dict[str, Kind] = {
     "two_factor_changed": _security("Two-factor changed"),
     "account_frozen": _security("Account frozen"),
     "account_unfrozen": _security("Account unfrozen"),
+    "conduct_warning": _security("Warning about conduct"),
     "market_halted": Kind(name="Market halted", group="Markets", level="warning"),
     "market_reopened": Kind(name="Market reopened", group="Markets"),
     "risk_alert": Kind(
@@ -101,11 +102,6 @@ def channels(*, kind: str, preferences: Preferences) -> frozenset[Channel]:
     rule = KINDS[kind]
     wanted = {channel for channel in CHANNELS if preferences.get((kind, channel), channel in rule.channels)}
     return frozenset(wanted | rule.always)
-
-
-def chose(*, kind: str, preferences: Preferences) -> bool:
-    """Whether a person has asked to be told of such events in any case."""
-    return any(preferences.get((kind, channel), False) for channel in CHANNELS)
 
 
 # ---------------------------------------------------------------------------------------------- when

@@ -127,6 +127,10 @@ def _account_unfrozen(figures: Figures) -> Words:
     return f"{_account(figures)} was unfrozen", "It can trade and withdraw again."
 
 
+def _conduct_warning(figures: Figures) -> Words:
+    return "A warning about your trading", figures.get("reason", "")
+
+
 def _market_halted(figures: Figures) -> Words:
     state = figures.get("state", "halted").replace("_", " ")
     why = figures.get("note", "")
@@ -163,6 +167,7 @@ _WORDS: dict[str, Callable[[Figures], Words]] = {
     "two_factor_changed": _two_factor_changed,
     "account_frozen": _account_frozen,
     "account_unfrozen": _account_unfrozen,
+    "conduct_warning": _conduct_warning,
     "market_halted": _market_halted,
     "market_reopened": _market_reopened,
     "risk_alert": _risk_alert,

@@ -146,7 +146,7 @@ class NotificationConsumer:
 
     def _tell_everyone(self, user_ids: set[int], kind: str, figures: dict[str, str], step: Step) -> None:
         """Those whom it concerns, and those who have asked for such news wherever it happens."""
-        chosen = Preference.objects.filter(kind=kind, on=True).values_list("user", flat=True)
+        chosen = Preference.objects.filter(kind=kind, channel="in_app", on=True).values_list("user", flat=True)
         key = f"command {step.sequence}"
         self._news += [
             News(user_id=user_id, kind=kind, key=key, figures=figures, at=step.received_at)

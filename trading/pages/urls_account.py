@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from trading.pages import accounts, api_keys_page, demo_pages, passwords, profile, security
+from trading.pages import accounts, api_keys_page, demo_pages, notifications, passwords, profile, security
 
 urlpatterns: list[URLPattern] = [
     path("signup", accounts.sign_up, name="signup"),
@@ -23,6 +23,14 @@ urlpatterns: list[URLPattern] = [
     path("account/security/sessions/end-others", security.end_other_sessions, name="end_other_sessions"),
     path("account/api-keys", api_keys_page.api_keys, name="account_api_keys"),
     path("account/api-keys/<int:key_id>/revoke", api_keys_page.revoke, name="revoke_api_key"),
+    path("notifications", notifications.news, name="notifications"),
+    path("notifications/read", notifications.read_all, name="read_notifications"),
+    path("account/notifications", notifications.preferences, name="account_notifications"),
+    path("account/notifications/timing", notifications.timing, name="notification_timing"),
+    path("account/notifications/webhook", notifications.webhook, name="notification_webhook"),
+    path("account/notifications/webhook/remove", notifications.remove_webhook, name="remove_webhook"),
+    path("account/notifications/webhook/test", notifications.test_webhook, name="test_webhook"),
+    path("account/notifications/deliveries/<int:delivery_id>/again", notifications.send_again, name="send_again"),
     path("demo/start", demo_pages.start, name="demo_start"),
     path("demo/funds", demo_pages.funds, name="demo_funds"),
 ]
