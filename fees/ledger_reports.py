@@ -7,7 +7,7 @@ of users, fees and the outside world in every asset.
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 from django.db.models import Q, Sum
@@ -66,19 +66,19 @@ def trial_balance(*, period: Period) -> list[AssetBalance]:
         LedgerDay.objects.filter(day__lte=period.end)
         .values_list("asset_id", "account_class")
         .annotate(
-            Sum("credits", filter=before),
-            Sum("debits", filter=before),
-            Sum("debits", filter=within),
-            Sum("credits", filter=within),
+            credits_before=Sum("credits", filter=before),
+            debits_before=Sum("debits", filter=before),
+            debits_within=Sum("debits", filter=within),
+            credits_within=Sum("credits", filter=within),
         )
     )
-    sums = {(row[0], row[1]): [value or Decimal() for value in row[2:]] for row in rows}
+    sums = {(row[0], row[1]): [Fraction(value or 0) for value in row[2:]] for row in rows}
     found = []
     for asset in Asset.objects.filter(id__in={key[0] for key in sums}).order_by("id"):
-        values = {name: sums.get((asset.id, name), [Decimal()] * 4) for name in CLASSES}
+        values = {name: sums.get((asset.id, name), [Fraction()] * 4) for name in CLASSES}
         closings = {name: each[0] - each[1] - each[2] + each[3] for name, each in values.items()}
-        debits, credits = (sum((each[at] for each in values.values()), Decimal()) for at in (2, 3))
-        closing = sum(closings.values(), Decimal())
+        debits, credits = (sum((each[at] for each in values.values()), Fraction()) for at in (2, 3))
+        closing = sum(closings.values(), Fraction())
         found.append(
             AssetBalance(
                 asset=asset.symbol,
@@ -104,15 +104,15 @@ def trial_balance(*, period: Period) -> list[AssetBalance]:
 
 def income_statement(*, period: Period, by: By) -> list[IncomeLine]:
     """What was earned of each asset, by day, month, or over the whole period."""
-    sums: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [Decimal()] * 3)
+    sums: dict[tuple[str, str], list[Fraction]] = defaultdict(lambda: [Fraction()] * 3)
     scales: dict[str, int] = {}
     rows = LedgerDay.objects.filter(account_class="fees", day__range=(period.start, period.end))
     for row in rows.select_related("asset").order_by("day", "asset_id"):
         earned, paid, corrected = sums[_part(row.day, period, by), row.asset.symbol]
         if row.entry_type == "fee":
-            earned, paid = earned + row.credits, paid + row.debits
+            earned, paid = earned + Fraction(row.credits), paid + Fraction(row.debits)
         else:
-            corrected += row.credits - row.debits
+            corrected += Fraction(row.credits) - Fraction(row.debits)
         sums[_part(row.day, period, by), row.asset.symbol] = [earned, paid, corrected]
         scales[row.asset.symbol] = row.asset.scale
     return [
