@@ -1,4 +1,4 @@
-"""`manage.py fees show|tiers|override`: the fee tiers by volume, and exceptions from them."""
+"""`manage.py fees`: the fee rules, promotions, and what the fee books say (trading/books/fee_reports.py)."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,13 +12,14 @@ from matching.engine import messages
 from matching.engine.messages import SetFeeOverride, SetFeeTiers
 from risk.models import Account
 from trading import control
+from trading.books import fee_reports
 from trading.management.control_command import ControlCommand, add_account, add_waiting
 
 
 class Command(ControlCommand):
     """Prints the fee rules as they stand after the command."""
 
-    help = "Show or change the fee tiers by 30-day volume, and rates of accounts and markets of their own."
+    help = "Show or change the fee tiers by 30-day volume, own rates and promotions; reports from the fee books."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One subcommand for each table."""
@@ -43,9 +44,13 @@ class Command(ControlCommand):
         override.add_argument("--remove", action="store_true", help="back to the tiers")
         add_account(override)
         add_waiting(override)
+        fee_reports.add_arguments(actions)
 
     def run(self, **options: Any) -> None:
         """The subcommand, then the rules."""
+        if options["action"] in fee_reports.ACTIONS:
+            fee_reports.ACTIONS[options["action"]](options, self.say)
+            return
         if options["action"] == "tiers":
             self._set_tiers(options["tiers"], options["valuation"])
         elif options["action"] == "override":
