@@ -54,8 +54,8 @@ def _order_filled(figures: Figures) -> Words:
 
 def _order_partly_filled(figures: Figures) -> Words:
     filled = _amount(figures, "filled")
-    if figures.get("quantity"):
-        filled = f"{grouped(figures.get('filled', ''))} of {_amount(figures, 'quantity')}"
+    if figures.get("quantity") and figures.get("filled"):
+        filled = f"{grouped(figures['filled'])} of {_amount(figures, 'quantity')}"
     rest = f" The rest was canceled: {_lowered(figures['note'])}" if figures.get("note") else " The rest stays open."
     return f"{_done(figures)} {filled}{_at(figures)}", f"Your {_order(figures)} is partly filled.{rest}"
 
@@ -180,7 +180,7 @@ def _done(figures: Figures) -> str:
 
 def _amount(figures: Figures, name: str) -> str:
     asset = figures.get("base") or figures.get("asset", "")
-    return f"{grouped(figures.get(name, ''))} {asset}".strip()
+    return f"{grouped(figures[name])} {asset}".strip() if figures.get(name) else "an amount"
 
 
 def _at(figures: Figures) -> str:

@@ -11,8 +11,10 @@ from marketdata.admin import ReadOnlyAdmin, recent
 from trading.books import admin as books_admin
 from trading.desk import money_admin, people_admin
 from trading.models import AuditEntry
+from trading.notify import admin as notify_admin
+from trading.watch import admin as watch_admin
 
-__all__ = ["books_admin", "money_admin", "people_admin"]
+__all__ = ["books_admin", "money_admin", "notify_admin", "people_admin", "watch_admin"]
 
 admin.site.unregister([TOTPDevice, StaticDevice])  # their pages would show people's secrets
 

@@ -40,6 +40,7 @@ KINDS = {
     "market_state": Kind("Change a market's state", "marketdata.change_market"),
     "market_parameters": Kind("Change a market's parameters", "marketdata.change_market"),
     "freeze": Kind("Freeze or unfreeze an account", "risk.change_account"),
+    "throttle": Kind("Throttle an account, or let it go again", "risk.change_case"),
     "correction": Kind("Correct a balance", "risk.add_entry", "corrections"),
     "withdrawal": Kind("Approve a withdrawal", "risk.change_withdrawal", "withdrawals"),
     "refuse_withdrawal": Kind("Refuse a withdrawal", "risk.change_withdrawal"),

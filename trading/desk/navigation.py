@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[Item, ...]] = {
         Item("Fee tiers", "percent", "fees.feetier"),
         Item("Fee overrides", "tune", "fees.feeoverride"),
         Item("Limits", "speed", "risk.limit"),
+        Item("Detectors", "radar", "risk.detectorsetting"),
     ),
     "Fees": (
         Item("Fee report", "bar_chart", "fees.feeday"),

@@ -14,6 +14,8 @@ from django.db import connection
 
 APPS = ("trading", "orders", "matching", "risk", "fees", "marketdata", "notifications")
 UNSEEN = {"view_session", "view_authenticator"}
+CONFIDENTIAL = {"view_alert", "view_case", "view_casenote", "view_sighting", "view_detectorsetting"}
+"""Who is suspected of what is for those who look into it."""
 
 RISK = {
     "marketdata.change_market",
@@ -48,7 +50,7 @@ ROLES: dict[str, set[str]] = {
     "treasury": TREASURY,
     "admin": RISK | TREASURY | ADMIN,
 }
-"""What each role may do besides looking at everything but sessions and second factors."""
+"""What each role may do besides looking at everything but sessions, second factors and, but for risk, cases."""
 
 
 def make_roles(sender: AppConfig, **options: Any) -> None:
@@ -68,6 +70,8 @@ def make_roles(sender: AppConfig, **options: Any) -> None:
         and name.partition(".")[2].startswith("view_")
         and name.partition(".")[2] not in UNSEEN
     }
+    confidential = {name for name in look if name.partition(".")[2] in CONFIDENTIAL}
     for name, does in ROLES.items():
         group, _ = Group.objects.get_or_create(name=name)
-        group.permissions.set(known[permission] for permission in look | does)
+        sees = look if "risk.change_case" in does else look - confidential
+        group.permissions.set(known[permission] for permission in sees | does)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from marketdata.scale import text_from_units
+from marketdata.scale import decimals_of, text_from_units
 from marketdata.shapes import moment_of, time_text
 from matching.engine.messages import (
     AmendOrder,
@@ -176,7 +176,11 @@ class _Replay:
         return found
 
     def _price(self, price: int | None) -> str:
-        return "the market's price" if price is None else text_from_units(price, self.market.quote.scale)
+        scale = self.market.quote.scale
+        decimals = decimals_of(self.market.parameters.tick_size, scale)
+        return "the market's price" if price is None else text_from_units(price, scale, decimals)
 
     def _quantity(self, quantity: int | None) -> str:
-        return "an amount" if quantity is None else text_from_units(quantity, self.market.base.scale)
+        scale = self.market.base.scale
+        decimals = decimals_of(self.market.parameters.lot_size, scale)
+        return "an amount" if quantity is None else text_from_units(quantity, scale, decimals)
