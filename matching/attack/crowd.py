@@ -12,16 +12,16 @@ from matching.attack.makers import Style
 from matching.attack.world import Behaviour, Flavour, Floor, Trader, World, trace
 
 BUSY_STYLES = (
-    Style(levels=2, step=2.5, size=1.5, pause=8, tolerance=2.0),
-    Style(levels=3, step=2.0, size=1.0, pause=14, tolerance=3.0, pulls=True),
-    Style(levels=2, step=3.0, size=2.0, pause=9, tolerance=2.5, amends=True),
-    Style(levels=1, step=1.0, size=2.5, pause=6, tolerance=2.0, pulls=True, skew=0.8),
-    Style(levels=4, step=3.5, size=2.0, pause=20, tolerance=4.0),
+    Style(levels=2, step=2.5, size=1.5, pause=8, tolerance=3.2),
+    Style(levels=3, step=2.0, size=1.0, pause=14, tolerance=4.5, pulls=True),
+    Style(levels=2, step=3.0, size=2.0, pause=9, tolerance=3.5, amends=True),
+    Style(levels=1, step=1.0, size=2.5, pause=6, tolerance=3.2, pulls=True, skew=0.8),
+    Style(levels=4, step=3.5, size=2.0, pause=20, tolerance=5.5),
 )
 QUIET_STYLES = (
-    Style(levels=3, step=2.0, size=1.2, pause=18, tolerance=2.0),
-    Style(levels=2, step=2.5, size=1.8, pause=14, tolerance=2.0, amends=True),
-    Style(levels=2, step=3.0, size=1.5, pause=22, tolerance=3.0, pulls=True),
+    Style(levels=3, step=2.0, size=1.2, pause=18, tolerance=3.2),
+    Style(levels=2, step=2.5, size=1.8, pause=14, tolerance=3.2, amends=True),
+    Style(levels=2, step=3.0, size=1.5, pause=22, tolerance=4.5, pulls=True),
 )
 
 
@@ -75,7 +75,7 @@ class Crowd:
             trader = Trader(world, floor, world.open_account(role=f"maker {number}"))
             chance = world.chance(f"maker{floor.id}-{number}")
             self.makers.append(trader.account_id)
-            reaction = (0.005, 0.25) if number % 2 else (0.2, 1.5)
+            reaction = (0.005, 0.25) if number % 2 else (0.5, 5)
             world.start(
                 makers.maker(trader, chance, style), after=chance.uniform(0.1, 2), fills_of=(trader.account_id,),
                 reaction=reaction,

@@ -19,7 +19,7 @@ class Style(NamedTuple):
     quiet_size: tuple[float, float] = (1.2, 2.6)
     push: tuple[int, int] = (4, 8)
     push_seconds: tuple[float, float] = (2, 12)
-    push_size: tuple[float, float] = (3, 7)
+    push_size: tuple[float, float] = (4.5, 9)
     wait: tuple[float, float] = (1, 10)
     exit_seconds: tuple[float, float] = (15, 70)
     rounds: tuple[int, int] = (1, 2)
@@ -34,7 +34,7 @@ class Style(NamedTuple):
 
 IGNITION = {
     "simple": Style(),
-    "slow": Style(push=(8, 14), push_seconds=(30, 75), exit_seconds=(70, 170), push_size=(2, 4), minutes=14),
+    "slow": Style(push=(8, 14), push_seconds=(30, 75), exit_seconds=(70, 170), push_size=(3, 5.5), minutes=14),
     "split": Style(accounts=(2, 4)),
     "varied": Style(varied=0.9, push=(3, 14), push_seconds=(1, 30), exit_seconds=(10, 140), minutes=12),
     "mixed": Style(mixed=True),
@@ -42,16 +42,16 @@ IGNITION = {
 }
 
 PUMP = Style(
-    quiet=(12, 20), quiet_seconds=(300, 600), quiet_size=(0.9, 2.2), push=(10, 18), push_seconds=(50, 130),
-    push_size=(2, 4.5), wait=(5, 40), exit_seconds=(120, 280), rounds=(1, 1), accounts=(2, 3), down=0, minutes=20,
+    quiet=(12, 20), quiet_seconds=(300, 600), quiet_size=(0.9, 2.2), push=(10, 16), push_seconds=(50, 130),
+    push_size=(2.5, 5), wait=(2, 15), exit_seconds=(60, 150), rounds=(1, 1), accounts=(2, 3), down=0, minutes=20,
 )  # fmt: skip
 
 PUMPING = {
     "simple": PUMP._replace(accounts=(1, 1)),
     "split": PUMP._replace(accounts=(4, 6)),
-    "slow": PUMP._replace(quiet_seconds=(700, 1000), push_seconds=(160, 300), push=(15, 24), exit_seconds=(300, 480),
+    "slow": PUMP._replace(quiet_seconds=(700, 1000), push_seconds=(160, 300), push=(12, 18), exit_seconds=(150, 300),
                           minutes=33),
-    "varied": PUMP._replace(varied=0.9, push=(7, 20)),
+    "varied": PUMP._replace(varied=0.9, push=(5, 15)),
     "mixed": PUMP._replace(mixed=True),
     "inside_volume": PUMP._replace(accounts=(3, 5), inside=True),
 }  # fmt: skip
@@ -130,8 +130,9 @@ def _trade_inside(attack: Attack, traders: list[Trader]) -> Behaviour:
 def _leave(attack: Attack, style: Style, traders: list[Trader], side: Side, held: dict[int, Lots]) -> Behaviour:
     """Out, into the hands of those who have joined, in as many orders as it takes."""
     chance, floor = attack.chance, attack.floor
-    parts = chance.randint(5, 12)
-    seconds = attack.between(style.exit_seconds) / parts
+    seconds_out = attack.between(style.exit_seconds)
+    parts = max(5, round(seconds_out / chance.uniform(5, 11)))
+    seconds = seconds_out / parts
     total = dict(held)
     for part in range(parts):
         for who, trader in enumerate(traders):

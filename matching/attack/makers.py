@@ -57,7 +57,8 @@ def maker(trader: Trader, chance: random.Random, style: Style) -> Behaviour:
             if style.pulls and quotes:
                 trader.cancel_all()
                 yield chance.uniform(0.02, 0.4)
-            quoted = aim
+            moved = abs(aim - quoted) >= style.tolerance * spread / 4 * nervous
+            quoted = aim = aim if moved or style.pulls else quoted
             for level in range(style.levels):
                 for side in SIDES:
                     away = spread * nervous**0.5 + level * style.step

@@ -93,7 +93,7 @@ def follower(trader: Trader, chance: random.Random) -> Behaviour:
             continue
         side: Side = "buy" if moved > 0 else "sell"
         bought = sum(
-            trader.filled(trader.market(side, size_of(trader, chance, 1.6))) for _ in range(chance.randint(1, 4))
+            trader.filled(trader.market(side, size_of(trader, chance, 1.2))) for _ in range(chance.randint(1, 3))
         )
         best_seen = floor.last * sign(side)
         for _ in range(chance.randint(10, 50)):
@@ -111,13 +111,13 @@ def latecomer(trader: Trader, chance: random.Random) -> Behaviour:
     floor = trader.floor
     held: Lots = 0
     bought_at = 0
-    eager = chance.uniform(10, 22)
+    eager = chance.uniform(15, 36)
     while True:
         yield chance.uniform(4, 20)
         usual = floor.flavour.volatility * 120**0.5
-        if not held and floor.last - floor.price_ago(150) > max(usual * 1.5, eager * floor.flavour.spread / 3):
+        if not held and floor.last - floor.price_ago(150) > max(usual * 3, eager * floor.flavour.spread / 3):
             for _ in range(chance.randint(1, 4)):
-                held += trader.filled(trader.market("buy", size_of(trader, chance, 1.5, 0.8)))
+                held += trader.filled(trader.market("buy", size_of(trader, chance, 2.5, 0.8)))
                 yield chance.uniform(2, 20)
             bought_at = floor.last
         elif held and (bought_at - floor.last > 2 * usual or chance.random() < 0.01):

@@ -46,7 +46,7 @@ BASE_SCALE, QUOTE_SCALE = 8, 6
 FUNDS = 10**9
 """Whole units of each asset that every account gets."""
 
-IMPACT_SECONDS = 75.0
+IMPACT_SECONDS = 100.0
 """The time constant with which the passing part of a trade's impact on the price dies away."""
 
 LASTING = 0.3
