@@ -4,6 +4,7 @@ The tables are projections of the journal: nothing here adds, changes or deletes
 reads a bounded part of it: newest first by key, no sorting by other columns, no counting to the end.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from marketdata.fields import AmountField
 from marketdata.models import Asset, Market, Trade
 from notifications.models import Announcement
 
@@ -43,6 +45,11 @@ class OrderedList(ChangeList):
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
         """The admin's own."""
         return list(self.model_admin.get_ordering(request))
+
+    def get_results(self, request: HttpRequest) -> None:
+        """The page asked for. How many rows there are in all is not counted, nor offered to be shown."""
+        super().get_results(request)
+        self.full_result_count = self.result_count
 
 
 class RecentFilter(admin.SimpleListFilter):
@@ -80,6 +87,17 @@ def recent(name: str, *values: str) -> type[RecentFilter]:
     return type(f"Recent{name.title()}", (RecentFilter,), {"parameter_name": name, "values": values})
 
 
+def _amount(field: AmountField) -> Callable[[Any], str]:
+    """A column that shows the amounts of `field` without zeros at their ends."""
+
+    @admin.display(description=field.verbose_name, empty_value="-")
+    def text(row: Model) -> str | None:
+        value = getattr(row, field.attname)
+        return None if value is None else format(value.normalize(), "f")
+
+    return text
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Rows to look at, newest first. `exact_names` are searched as text, `exact_numbers` as whole numbers, by index."""
 
@@ -95,6 +113,26 @@ class ReadOnlyAdmin(ModelAdmin):
     actions: Any = None
     exact_names: ClassVar[Names] = ()
     exact_numbers: ClassVar[Names] = ()
+
+    def __init__(self, model: type[Model], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        self._amounts = {}
+        for field in model._meta.concrete_fields:
+            if isinstance(field, AmountField):
+                self._amounts[field.name] = f"{field.name}_amount"
+                setattr(self, f"{field.name}_amount", _amount(field))
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The columns, amounts without zeros at their ends."""
+        return [self._amounts.get(name, name) for name in super().get_list_display(request)]
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        """As `get_list_display`."""
+        return list(dict.fromkeys(self._amounts.get(name, name) for name in super().get_fields(request, obj)))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        """All that is no column of the table."""
+        return [*super().get_readonly_fields(request, obj), *self._amounts.values()]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list without sorting."""

@@ -18,8 +18,18 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 class InboxCommandAdmin(ReadOnlyAdmin):
     """Commands that move money or rules, who asked, and the answer; search by id."""
 
-    list_display = ("id", "actor", "payload", "created_at", "done_at", "sequence")
+    list_display = ("id", "actor", "payload", "created_at", "outcome")
     exact_numbers = ("id",)
+
+    @admin.display(description="Outcome")
+    def outcome(self, row: InboxCommand) -> str:
+        """What has become of it."""
+        if row.done_at is None:
+            return "queued"
+        if row.sequence is None:
+            return "put aside"
+        refused = '"event":"CommandRefused"' in (row.result or "")
+        return f"{'refused' if refused else 'applied'} at sequence {row.sequence}"
 
 
 @admin.register(EngineState)

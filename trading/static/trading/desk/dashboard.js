@@ -98,7 +98,7 @@ class Dashboard extends HTMLElement {
     this.#write("commit", commit ? `${commit.p50} / ${commit.p99}` : "none here");
     this.#write("lane", number.format(lane.depth), lane.depth > lane.most / 2 ? "bad" : "");
     this.#write("lane-more", `of ${number.format(lane.most)} requests that may wait`);
-    this.#write("proof", proof ? (proof.proved ? "Proved" : "NOT PROVED") : "Never", proof?.proved ? "good" : "bad");
+    this.#write("proof", proof ? (proof.proved ? "Proved" : "NOT PROVED") : "Never", proof ? (proof.proved ? "good" : "bad") : "wait");
     const proved = proof && `${ago(proof.at)}, ${proof.proved ? `${number.format(proof.commands)} commands` : proof.finding}`;
     this.#write("proof-more", proved ?? "run: manage.py prove");
     this.#write("orders", number.format(found.orders_per_second));
