@@ -5,6 +5,7 @@ resting orders (`stepping_ahead`). The customer is never accused, and who comes 
 """
 
 from collections.abc import Collection, Mapping
+from typing import ClassVar
 
 from risk.surveillance.messages import (
     Alert,
@@ -27,7 +28,7 @@ class FrontRunning:
     """Finds accounts that know of a customer's orders before the market does."""
 
     NAME = "front_running"
-    PARAMETERS = (
+    PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("window", 3600, 600, 86_400, "seconds", "Orders this far back are looked at together."),
         Parameter("large", 3, 1, 100, "times", "A customer's order is large from so many ordinary ones on."),
         Parameter("smaller", 1.5, 1, 100, "times", "It is so many times as large as the one ahead of it."),

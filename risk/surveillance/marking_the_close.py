@@ -6,7 +6,7 @@ from the beginning of a move beyond the usual. If the price then goes back, they
 
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from risk.surveillance.messages import Alert, Books, Observation, Parameter, Placed, Relations, Traded
 from risk.surveillance.prices import SECOND, Prices
@@ -70,7 +70,7 @@ class MarkingTheClose:
     """Finds accounts that push the price into a fixing."""
 
     NAME = "marking_the_close"
-    PARAMETERS = (
+    PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("every", 3600, 60, 86_400, "seconds", "A fixing comes at every multiple of this since 00:00 UTC."),
         Parameter("window", 300, 15, 3600, "seconds", "So long before a fixing, and its last parts, are looked at."),
         Parameter("share", 0.3, 0.05, 1, "of volume", "They took this share of all that was taken in the window."),

@@ -10,6 +10,8 @@ from risk.surveillance.front_running import FrontRunning
 from risk.surveillance.layering import Layering
 from risk.surveillance.marking_the_close import MarkingTheClose
 from risk.surveillance.messages import Alert, Detector, Relations
+from risk.surveillance.order_to_trade import OrderToTrade
+from risk.surveillance.quote_stuffing import QuoteStuffing
 from risk.surveillance.spoofing import Spoofing
 from risk.surveillance.tape import Tape
 from risk.surveillance.wash_trading import WashTrading
@@ -17,6 +19,8 @@ from risk.surveillance.wash_trading import WashTrading
 _DETECTORS: tuple[type[Detector], ...] = (
     Spoofing,
     Layering,
+    QuoteStuffing,
+    OrderToTrade,
     WashTrading,
     MarkingTheClose,
     FrontRunning,
