@@ -16,10 +16,10 @@ class Style(NamedTuple):
 
     quiet: tuple[int, int] = (5, 10)
     quiet_seconds: tuple[float, float] = (40, 150)
-    quiet_size: tuple[float, float] = (1.2, 2.6)
+    quiet_size: tuple[float, float] = (2, 4)
     push: tuple[int, int] = (4, 8)
     push_seconds: tuple[float, float] = (2, 12)
-    push_size: tuple[float, float] = (4.5, 9)
+    push_size: tuple[float, float] = (7, 13)
     wait: tuple[float, float] = (1, 10)
     exit_seconds: tuple[float, float] = (15, 70)
     rounds: tuple[int, int] = (1, 2)
@@ -34,7 +34,7 @@ class Style(NamedTuple):
 
 IGNITION = {
     "simple": Style(),
-    "slow": Style(push=(8, 14), push_seconds=(30, 75), exit_seconds=(70, 170), push_size=(3, 5.5), minutes=14),
+    "slow": Style(push=(8, 14), push_seconds=(30, 75), exit_seconds=(70, 170), push_size=(4.5, 8), minutes=14),
     "split": Style(accounts=(2, 4)),
     "varied": Style(varied=0.9, push=(3, 14), push_seconds=(1, 30), exit_seconds=(10, 140), minutes=12),
     "mixed": Style(mixed=True),
