@@ -184,6 +184,12 @@ def test_a_correction_waits_for_another_operator(scene: Scene, treasury: Client,
     assert steps[1].before["available"] == f"{before:.8f}"
 
 
+def test_a_decision_needs_a_reason(scene: Scene, treasury: Client, second: Client):
+    request = ask(treasury, "correct", scene.alice, asset="BTC", amount="0.1")
+    assert "say why" in words(decide(second, request, "approve", note=" ").content)
+    assert request.status == "waiting"
+
+
 def test_not_even_a_superuser_approves_his_own_request(scene: Scene, chief: Client):
     request = ask(chief, "correct", scene.alice, asset="BTC", amount="-0.1")
     decide(chief, request, "approve")
@@ -219,7 +225,7 @@ def test_of_many_approvals_at_once_one_counts(scene: Scene, treasury: Client):
     def approve(client: Client) -> str:
         together.wait()
         try:
-            answer = client.post(reverse("admin:desk_decide", args=[request.pk]), {"decision": "approve"})
+            answer = client.post(reverse("admin:desk_decide", args=[request.pk]), {"decision": "approve", "note": "me"})
             return str(answer.url)
         finally:
             connections.close_all()

@@ -111,7 +111,7 @@ def test_a_request_is_decided_by_those_who_could_have_asked(scene: Scene, client
     request = ask(operator("asker", "treasury"), "correct", scene.bob, asset="BTC", amount="1")
     path = reverse("admin:desk_decide", args=[request.pk])
     assert status(clients[role], "get", path) == 405
-    answer = clients[role].post(path, {"decision": "refuse"})
+    answer = clients[role].post(path, {"decision": "refuse", "note": "no"})
     request.refresh_from_db()
     if role in ("treasury", "admin"):
         assert (answer.status_code, request.status) == (302, "refused")

@@ -195,6 +195,7 @@ DEFAULT_FROM_EMAIL = environment.text(name="DEFAULT_FROM_EMAIL", default="Bourse
 LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True
+DATETIME_FORMAT = "Y-m-d H:i:s"
 TIME_ZONE = "UTC"
 
 # The demo serves static files from where they lie, and browsers ask each time whether they have changed. Production

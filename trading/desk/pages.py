@@ -78,6 +78,9 @@ def decide(request: HttpRequest, request_id: int) -> HttpResponse:
     """Approve a request (then one sees what becomes of its command), refuse it, or take one's own back."""
     note = " ".join(request.POST.get("note", "").split())[: audit.TEXT_LENGTH_MAX]
     back = redirect("admin:trading_operatorrequest_change", request_id)
+    if not note:
+        messages.error(request, "Nothing was decided: say why.")
+        return back
     try:
         if request.POST.get("decision") == "approve":
             inbox_id = acts.approve(request=request, request_id=request_id, note=note)

@@ -6,6 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 600;
 const HEIGHT = 160;
 const FOOT = 18;
+const HEAD = 26;
 
 const number = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 });
 const short = new Intl.NumberFormat("en-GB", { notation: "compact", maximumFractionDigits: 1 });
@@ -26,15 +27,15 @@ class DayBars extends HTMLElement {
     svg.setAttribute("aria-label", `${number.format(values.at(-1))} ${unit} today, most ${number.format(most)}`);
     const step = WIDTH / days.length;
     days.forEach((day, index) => {
-      const height = most > 0 ? Math.max(0, (values[index] / most) * (HEIGHT - FOOT - 14)) : 0;
+      const height = most > 0 ? Math.max(0, (values[index] / most) * (HEIGHT - FOOT - HEAD)) : 0;
       const bar = part(svg, "rect", { x: index * step + 1, width: Math.max(1, step - 2), height: Math.max(height, 1),
         y: HEIGHT - FOOT - Math.max(height, 1), rx: 1, class: index === days.length - 1 ? "today" : "" });
       part(bar, "title").textContent = `${day}: ${number.format(values[index])} ${unit}`;
     });
     part(svg, "text", { x: 0, y: HEIGHT - 4 }).textContent = days[0].slice(5);
     part(svg, "text", { x: WIDTH, y: HEIGHT - 4, "text-anchor": "end" }).textContent = "today";
-    part(svg, "text", { x: 0, y: 10 }).textContent = `most ${short.format(most)}`;
-    part(svg, "text", { x: WIDTH, y: 10, "text-anchor": "end" }).textContent = `today ${short.format(values.at(-1))}`;
+    part(svg, "text", { x: 0, y: 2, class: "top" }).textContent = `most ${short.format(most)}`;
+    part(svg, "text", { x: WIDTH, y: 2, class: "top", "text-anchor": "end" }).textContent = `today ${short.format(values.at(-1))}`;
     this.replaceChildren(svg);
   }
 }
