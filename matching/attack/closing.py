@@ -17,7 +17,7 @@ class Style(NamedTuple):
 
     orders: tuple[int, int] = (6, 12)
     seconds: tuple[float, float] = (20, 55)
-    size: tuple[float, float] = (2, 4)
+    size: tuple[float, float] = (4.5, 8)
     accounts: tuple[int, int] = (1, 1)
     varied: float = 0.25
     back: tuple[float, float] = (0.3, 1.0)
@@ -27,12 +27,12 @@ class Style(NamedTuple):
 
 STYLES = {
     "simple": Style(),
-    "slow": Style(orders=(16, 30), seconds=(150, 270), size=(1.0, 2.2)),
+    "slow": Style(orders=(16, 30), seconds=(150, 270), size=(4, 7)),
     "split": Style(accounts=(2, 4), orders=(8, 14)),
     "varied": Style(orders=(5, 18), seconds=(10, 120), varied=0.9),
     "mixed": Style(mixed=True),
     "steps": Style(steps=True, orders=(8, 16), seconds=(30, 80)),
-    "last_second": Style(orders=(2, 4), seconds=(1, 4), size=(6, 11)),
+    "last_second": Style(orders=(2, 4), seconds=(1, 4), size=(14, 24)),
 }
 
 

@@ -4,6 +4,7 @@ A case is true if it names a guilty account of an episode, overlaps it in time, 
 episode is found if a true case of the pattern's own family is about it. Pure: seeds in, outcomes out.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from matching.attack.scenario import Run, simulate
@@ -106,7 +107,7 @@ def judge(run: Run) -> Outcome:
     first: dict[int, int] = {}
     named: dict[int, set[int]] = {}
     for case in watch.cases.open.values():
-        number = _about(run.episodes, case)
+        number = matched(run.episodes, case)
         alerts = watch.alerts[case.id]
         guilty: frozenset[int] = frozenset()
         if number is not None:
@@ -143,8 +144,8 @@ def judge(run: Run) -> Outcome:
     return Outcome(run.seed, hours, len(run.steps) - run.setup, cases, episodes)
 
 
-def _about(episodes: list[Episode], case: Case) -> int | None:
-    """The place of the episode that a case is about."""
+def matched(episodes: Sequence[Episode], case: Case) -> int | None:
+    """The place of the episode that a case is about, None: it is false."""
     for number, episode in enumerate(episodes):
         fits = not FITS[episode.pattern].isdisjoint(case.detectors)
         meets = (
