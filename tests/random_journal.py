@@ -32,7 +32,7 @@ class Clock:
 
 def write_journal(*, seed: int, commands: int) -> int:
     """Write so many random commands after the set-up, days of them, and return the time at which they end."""
-    User.objects.bulk_create(User(id=id, username=f"owner {id}") for id in range(1, OWNERS + 1))
+    User.objects.bulk_create(User(username=f"owner {id}") for id in range(1, OWNERS + 1))
     clock = Clock(START)
     lane = InProcessLane(commands_max=1_000)
     worker = Worker(lane=lane, clock=clock)
@@ -63,7 +63,7 @@ async def _send(lane: InProcessLane, clock: Clock, random: Random, commands: int
 def _table(random: Random) -> messages.SetFeeTiers:
     """Three tiers within reach; volumes in units of USDT."""
     volumes = sorted(random.sample(range(1, 40), 2))
-    rates = [(random.choice((-100, 0, 500)), random.choice((700, 900, 1_500))) for _ in range(3)]
+    rates = [(random.choice((-5_000, 0, 500)), random.choice((7_000, 9_000, 15_000))) for _ in range(3)]
     rows = zip((0, *volumes), rates, strict=True)
     return messages.SetFeeTiers(tuple(messages.FeeTier(volume * 1_000, *pair) for volume, pair in rows), 2)
 

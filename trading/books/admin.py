@@ -66,7 +66,7 @@ class PromotionForm(forms.Form):
         widget=UnfoldAdminSelectWidget(),
         required=False,
         empty_label="All markets",
-        help_text="For everyone on all markets each market of the start gets these rates.",
+        help_text="All: every market that there is when it starts.",
     )
     maker = forms.CharField(widget=UnfoldAdminTextInputWidget(), help_text="Percent; negative: a rebate.")
     taker = forms.CharField(widget=UnfoldAdminTextInputWidget(), help_text="Percent.")
