@@ -10,7 +10,9 @@ from risk.surveillance.front_running import FrontRunning
 from risk.surveillance.layering import Layering
 from risk.surveillance.marking_the_close import MarkingTheClose
 from risk.surveillance.messages import Alert, Detector, Relations
+from risk.surveillance.momentum_ignition import MomentumIgnition
 from risk.surveillance.order_to_trade import OrderToTrade
+from risk.surveillance.pump_and_dump import PumpAndDump
 from risk.surveillance.quote_stuffing import QuoteStuffing
 from risk.surveillance.spoofing import Spoofing
 from risk.surveillance.tape import Tape
@@ -24,6 +26,8 @@ _DETECTORS: tuple[type[Detector], ...] = (
     WashTrading,
     MarkingTheClose,
     FrontRunning,
+    MomentumIgnition,
+    PumpAndDump,
 )
 
 DETECTORS: dict[str, type[Detector]] = {detector.NAME: detector for detector in _DETECTORS}
