@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
-from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -74,8 +73,9 @@ class RecentFilter(admin.SimpleListFilter):
         if self.value() not in self.values:
             return queryset
         rows = self._admin.get_search_results(request, self._admin.model._default_manager.all(), _searched(request))[0]
-        oldest = rows.order_by("-pk").values("pk")[FILTERED_ROWS_MAX : FILTERED_ROWS_MAX + 1]
-        return queryset.filter(pk__gte=Coalesce(oldest, 0), **{str(self.parameter_name): self.value()})
+        found = queryset.filter(**{str(self.parameter_name): self.value()})
+        beyond = rows.order_by("-pk").values_list("pk", flat=True)[FILTERED_ROWS_MAX : FILTERED_ROWS_MAX + 1]
+        return found.filter(pk__gt=beyond[0]) if beyond else found
 
 
 def _searched(request: HttpRequest) -> str:
@@ -107,7 +107,7 @@ class ReadOnlyAdmin(ModelAdmin):
     list_fullwidth = True
     list_filter_sheet = True
     sortable_by = ()
-    list_per_page = 100
+    list_per_page = 50
     list_max_show_all = 0
     ordering = ("-pk",)
     actions: Any = None

@@ -13,6 +13,9 @@ class JournalEntry(models.Model):
     market_id = models.IntegerField(null=True)
     payload = models.TextField(help_text="The command as JSON; amounts in units.")
 
+    class Meta:
+        verbose_name_plural = "journal entries"
+
     def __str__(self) -> str:
         return f"{self.sequence} {self.kind}"
 

@@ -69,6 +69,7 @@ class Entry(models.Model):
     posted_at = models.DateTimeField()
 
     class Meta:
+        verbose_name_plural = "entries"
         indexes = [models.Index(fields=["account", "id"], name="entry_account")]
 
     def __str__(self) -> str:

@@ -195,7 +195,7 @@ DEFAULT_FROM_EMAIL = environment.text(name="DEFAULT_FROM_EMAIL", default="Bourse
 LANGUAGE_CODE = "en"
 USE_I18N = False
 USE_TZ = True
-DATETIME_FORMAT = "Y-m-d H:i:s"
+FORMAT_MODULE_PATH = "trading.formats"
 TIME_ZONE = "UTC"
 
 # The demo serves static files from where they lie, and browsers ask each time whether they have changed. Production
@@ -233,6 +233,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "bourse"
+CELERY_WORKER_POOL = "threads"  # they share what a follower keeps in memory
+CELERY_WORKER_CONCURRENCY = 4
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # remembers nothing: what is due is in the database

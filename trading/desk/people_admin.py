@@ -58,6 +58,7 @@ class AuditedAdmin(ModelAdmin):
     """Rows that are edited in place; every change goes into the audit log in its own transaction."""
 
     paginator = BoundedPaginator
+    list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_fullwidth = True
