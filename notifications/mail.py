@@ -34,7 +34,7 @@ class Total:
     side: str
     base: str
     quote: str
-    orders: int
+    orders: str
     quantity: str
     notional: str
 
@@ -94,7 +94,10 @@ def _digest(delivery: Delivery) -> dict[str, Any] | None:
                 "link": f"{settings.PUBLIC_URL}{where}",
             }
         )
-    return {"count": count, "totals": totals, "rows": rows, "more": count - len(rows)}
+    more = count - len(rows)
+    return {
+        "count": count, "count_text": f"{count:,}", "totals": totals, "rows": rows, "more": f"{more:,}" if more else "",
+    }  # fmt: skip
 
 
 def _total(
@@ -106,7 +109,7 @@ def _total(
     quantity: str,
     notional: str,
 ) -> Total:
-    return Total(market or "", side or "", base or "", quote or "", orders, grouped(quantity), grouped(notional))
+    return Total(market or "", side or "", base or "", quote or "", f"{orders:,}", grouped(quantity), grouped(notional))
 
 
 def _domain() -> str:

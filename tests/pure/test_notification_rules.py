@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from notifications import rules
-from notifications.rules import KINDS, QuietHours
+from notifications.rules import KINDS, Channel, QuietHours
 from notifications.words import path, words
 
 ORDER = {"order": "7", "side": "sell", "market": "BTC-USDT", "base": "BTC", "quote": "USDT", "quantity": "2000"}
@@ -66,7 +66,7 @@ def test_an_order_has_one_subject_and_everything_else_one_for_each_kind():
 
 def test_channels_are_the_defaults_unless_chosen():
     assert rules.channels(kind="market_halted", preferences={}) == {"in_app", "webhook"}
-    chosen = {
+    chosen: dict[tuple[str, Channel], bool] = {
         ("market_halted", "email"): True,
         ("market_halted", "in_app"): False,
         ("deposit_credited", "email"): False,
@@ -106,9 +106,9 @@ QUIET = [
 
 @pytest.mark.parametrize(("begin", "end", "now", "until"), QUIET)
 def test_quiet_hours(begin, end, now, until):
-    minutes = [int(text[:2]) * 60 + int(text[3:]) for text in (begin, end)]
+    first, last = (int(text[:2]) * 60 + int(text[3:]) for text in (begin, end))
     expected = None if until is None else datetime.fromisoformat(f"{until}+00:00")
-    assert QuietHours(*minutes).until(at(now)) == expected
+    assert QuietHours(first, last).until(at(now)) == expected
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"])

@@ -1,5 +1,5 @@
 // <notification-bell>: the bell in the header of a signed-in person. Shows how many notifications are unread, live, and
-// the latest of them when opened. Its link works without any script; `unread` and `href` are attributes.
+// the latest of them when opened. `unread` is an attribute; `data-live` is there once the bell follows by itself.
 
 import { notificationItem } from "./notification-item.js";
 
@@ -45,6 +45,7 @@ export class NotificationBell extends HTMLElement {
     else if (type === "update") this.#learn(notifications);
     else return;
     this.#unread = unread;
+    this.dataset.live = "";
     this.#showCount();
     this.#showList();
     document.dispatchEvent(new CustomEvent("notifications", { detail: { type, notifications, unread } }));
