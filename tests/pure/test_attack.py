@@ -9,12 +9,28 @@ import pytest
 from matching.attack import recorded
 from matching.attack.plan import PATTERNS
 from matching.attack.scenario import Run, simulate
+from matching.attack.world import Step
 from matching.bench.surveillance import ATTACKS_PER_RUN, Task, tasks
-from matching.engine.messages import CancelOrder, OrderPlaced, OrderUpdated, PlaceOrder, Reason, TradeExecuted
+from matching.engine.messages import (
+    AmendOrder,
+    CancelOrder,
+    CancelOrders,
+    OrderPlaced,
+    OrderUpdated,
+    PlaceOrder,
+    Reason,
+    TradeExecuted,
+)
 
 DATA = Path(__file__).parent.parent / "data"
 EVERY_DISGUISE = tasks(seeds=[7], patterns=list(PATTERNS))
 MINUTES = 6
+
+
+def acting(step: Step) -> int:
+    """Whose command it is."""
+    assert isinstance(step.command, PlaceOrder | AmendOrder | CancelOrder | CancelOrders)
+    return step.command.account_id
 
 
 def told(run: Run) -> list[tuple[object, ...]]:
@@ -53,7 +69,7 @@ def test_each_attack_is_labelled_and_its_commands_are_those_of_the_guilty(task: 
     for episode in run.episodes:
         steps = [step for step in run.steps if step.episode is episode]
         assert len(steps) == episode.commands > 0
-        assert {step.command.account_id for step in steps} <= set(episode.guilty)
+        assert {acting(step) for step in steps} <= set(episode.guilty)
         assert (steps[0].sequence, steps[-1].sequence) == (episode.first_sequence, episode.last_sequence)
         assert (steps[0].at, steps[-1].at) == (episode.first_at, episode.last_at)
     honest = [step for step in run.steps[run.setup :] if step.episode is None]
@@ -63,7 +79,7 @@ def test_each_attack_is_labelled_and_its_commands_are_those_of_the_guilty(task: 
 def test_guilty_accounts_do_nothing_unlabelled_unless_they_mix_in():
     run = simulate(seed=2, attacks=(("spoofing", "simple"), ("layering", "mixed")), minutes=MINUTES)
     plain, mixed = run.episodes
-    unlabelled = {step.command.account_id for step in run.steps[run.setup :] if step.episode is None}
+    unlabelled = {acting(step) for step in run.steps[run.setup :] if step.episode is None}
     assert unlabelled.isdisjoint(plain.guilty)
     assert unlabelled.issuperset(mixed.guilty)
 

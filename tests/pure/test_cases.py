@@ -105,7 +105,7 @@ def test_finding_a_case_changes_nothing():
     case = cases.take(alert(7))
     found = cases.find(alert(7, 8))
     assert found is case
-    assert (case.alerts, case.account_ids) == (1, {7})
+    assert (case.alerts, case.account_ids) == (1, frozenset({7}))
 
 
 def test_new_cases_are_numbered_after_those_that_were_open():
