@@ -37,6 +37,9 @@ CHECKPOINT_SPARSE_COMMANDS = 500_000
 RETRY_SECONDS = 30.0
 """How long a consumer that failed is left alone before all are made anew."""
 
+AWAY_SECONDS = 30.0
+"""How long one who found another process at it stays away: taking turns would mean replaying at each turn."""
+
 FAILURE_CHARACTERS = 2_000
 
 _decode = msgspec.json.Decoder(AnyCommand).decode
@@ -165,6 +168,7 @@ class Following:
         self._consumers: list[Consumer] = []
         self._cursors: dict[str, int] = {}
         self._retry_at = 0.0
+        self._away_until = 0.0
 
     def run(self, *, seconds: float) -> int:
         """Follow the journal to its end, or for about so many seconds; how many commands were dealt with.
@@ -173,6 +177,8 @@ class Following:
         """
         deadline = time.monotonic() + seconds
         done = 0
+        if time.monotonic() < self._away_until:
+            return done
         try:
             while True:
                 found = self._pass()
@@ -181,6 +187,7 @@ class Following:
                     return done
         except _Elsewhere:
             self.close()
+            self._away_until = time.monotonic() + AWAY_SECONDS
             return done
         except (DatabaseError, psycopg.Error):
             self.close()

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Literal
@@ -248,8 +249,10 @@ def test_only_one_follows_at_a_time(follow: Callable[..., Following]) -> None:
     assert written() == list(range(1, last + 1))
 
 
-def test_one_that_finds_the_cursors_moved_by_another_begins_anew(follow: Callable[..., Following]) -> None:
-    mine, theirs = follow(Scribe), follow(Scribe)
+def test_one_that_finds_the_cursors_moved_by_another_stays_away_and_then_begins_anew(
+    follow: Callable[..., Following], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs, now = follow(Scribe), follow(Scribe), time.monotonic
     with running_exchange() as exchange:
         trade_for_a_while(exchange, seed=1)
         mine.run(seconds=5)
@@ -257,6 +260,8 @@ def test_one_that_finds_the_cursors_moved_by_another_begins_anew(follow: Callabl
         theirs.run(seconds=5)
         last = trade_for_a_while(exchange, seed=3)
         assert mine.run(seconds=5) == 0
+        assert mine.run(seconds=5) == 0
+        monkeypatch.setattr(time, "monotonic", lambda: now() + follower.AWAY_SECONDS)
         mine.run(seconds=5)
     assert written() == list(range(1, last + 1))
 

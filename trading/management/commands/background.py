@@ -15,7 +15,6 @@ from django.core.management.base import BaseCommand
 
 from trading.celery import app, make_folders
 
-THREADS = 4
 BEAT_LONGEST_SLEEP = 1.0
 
 
@@ -30,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--with-parent", action="store_true", help="end when the standard input does")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Start both; the worker's threads share what the tasks keep in memory."""
+        """Start both."""
         make_folders()
         app.loader.import_default_modules()  # beat asks once what its schedule is, and the tasks make it
         warnings.simplefilter("ignore", SecurityWarning)  # in the demo root may well run it
@@ -41,8 +40,6 @@ class Command(BaseCommand):
         beat.start()
         with contextlib.suppress(SystemExit):
             app.Worker(
-                pool="threads",
-                concurrency=THREADS,
                 hostname=f"bourse-{os.getpid()}",
                 without_gossip=True,
                 without_mingle=True,

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 
 from marketdata.queries import MARKET_COLUMNS, market_format, rows_of
 from marketdata.shapes import TimeText, optional_time_text, time_text
+from matching.models import FollowerCursor
 from trading import control
 
 ENGINE = """
@@ -58,6 +59,15 @@ class MarketStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowerStatus:
+    """How many commands a follower of the journal is behind, and why, if it failed."""
+
+    name: str
+    behind: int
+    failure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything on the screen. `sequence`: the last command in the journal. Accounts without the house's two."""
 
@@ -72,6 +82,7 @@ class Status:
     inbox_waiting: int
     inbox_waiting_since: TimeText | None
     markets: list[MarketStatus]
+    followers: list[FollowerStatus]
 
 
 class Command(BaseCommand):
@@ -115,6 +126,10 @@ def status() -> Status:
         inbox_waiting=waiting,
         inbox_waiting_since=optional_time_text(since),
         markets=[_market(row) for row in rows_of(sql=MARKETS, arguments={})],
+        followers=[
+            FollowerStatus(name=row.name, behind=sequence - row.sequence, failure=row.failure)
+            for row in FollowerCursor.objects.order_by("name")
+        ],
     )
 
 
@@ -152,6 +167,12 @@ def _screen(found: Status) -> list[str]:
         f"Accounts     {found.accounts:,} ({found.accounts_frozen:,} frozen)",
         f"Withdrawals  {found.withdrawals_pending:,} pending",
         f"Inbox        {found.inbox_waiting:,} waiting{waiting}",
+        f"Followers    {', '.join(map(_follower, found.followers)) or 'none has begun'}",
         "",
         *("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table),
     ]
+
+
+def _follower(found: FollowerStatus) -> str:
+    behind = f"{found.behind:,} behind" if found.behind else "up to date"
+    return f"{found.name.replace('_', ' ')} {behind}{f' ({found.failure})' if found.failure else ''}"
