@@ -22,7 +22,7 @@ from notifications.models import Announcement
 ROWS_MAX = 10_000
 """A list goes back this far; what is older is found by searching."""
 
-FILTERED_ROWS_MAX = 100_000
+FILTERED_ROWS_MAX = 50_000
 """A filter looks at this many of the newest rows, those that the search has found if there is one."""
 
 Names = tuple[str, ...]

@@ -1,12 +1,14 @@
 """A million orders, a million trades, two million entries: no page of the desk takes half a second.
 
-The rows come from SQL, as the worker would have left them; the time is the server's, from the request to the last byte.
-The best of three counts: what is bounded here is the work of a page, not what else the machine does.
+The rows come from SQL, as the worker would have left them. The time is the server's: the processor's for the request's
+thread, and the clock's for every query. The best of three counts, as others may use the machine too.
 """
 
 import time
+from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -43,16 +45,16 @@ ROWS = [
     FROM generate_series(1, {MILLION}) n, generate_series(0, 1) side""",
     f"""INSERT INTO matching_journalentry (sequence, received_at, kind, account_id, market_id, payload)
     SELECT {BASE} + n, now(), 'place_order', 3, 1, '{{}}' FROM generate_series(1, {MILLION}) n""",
-    "ANALYZE",
+    "VACUUM ANALYZE",
 ]
 
 PAGES = {
     "dashboard": ("admin:index", [], {}),
     "figures": ("admin:desk_figures", [], {}),
     "orders": ("admin:orders_order_changelist", [], {}),
-    "orders, last page": ("admin:orders_order_changelist", [], {"p": "100"}),
+    "orders, last page": ("admin:orders_order_changelist", [], {"p": "200"}),
     "orders, by account": ("admin:orders_order_changelist", [], {"q": "3"}),
-    "orders, by account, last page": ("admin:orders_order_changelist", [], {"q": "3", "p": "100"}),
+    "orders, by account, last page": ("admin:orders_order_changelist", [], {"q": "3", "p": "200"}),
     "orders, by id": ("admin:orders_order_changelist", [], {"q": str(BASE + 500_000)}),
     "orders, nothing found": ("admin:orders_order_changelist", [], {"q": "nobody"}),
     "orders, open": ("admin:orders_order_changelist", [], {"status": "open"}),
@@ -93,14 +95,30 @@ def chief(scene: Scene) -> Client:
     return operator("chief", superuser=True)
 
 
+def seconds_of(client: Client, path: str, query: dict[str, str]) -> float:
+    """What one request takes on the server."""
+    in_queries = 0.0
+
+    def timed(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        nonlocal in_queries
+        began = time.perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            in_queries += time.perf_counter() - began
+
+    began = time.thread_time()
+    with connection.execute_wrapper(timed):
+        answer = client.get(path, query)
+    assert answer.status_code == 200
+    return time.thread_time() - began + in_queries
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_page_takes_half_a_second(chief: Client, page: str):
     name, arguments, query = PAGES[page]
-    path = reverse(name, args=arguments)
     times = []
     for _ in range(TRIES):
-        began = time.perf_counter()
-        answer = chief.get(path, query)
-        times.append(time.perf_counter() - began)
-        assert answer.status_code == 200
+        cache.clear()  # of the dashboard's figures
+        times.append(seconds_of(chief, reverse(name, args=arguments), query))
     assert min(times) <= SECONDS_MAX, f"{page}: {[round(each, 3) for each in times]} s"
