@@ -11,9 +11,10 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from fees.models import AccountDay, FeeDay, LedgerDay, RateChange
 from matching import audit, follower, store
-from matching.engine.messages import FEES_ACCOUNT_ID, CorrectBalance
+from matching.engine.messages import FEES_ACCOUNT_ID, CorrectBalance, FeeTier, SetFeeTiers
 from matching.follower import Following
 from matching.models import FollowerCursor
+from notifications.models import Notification
 from tests.builders import running_exchange
 from tests.databases import copied_database, default_database
 from tests.random_journal import write_journal
@@ -112,6 +113,27 @@ def test_the_check_finds_what_was_tampered_with(database: None) -> None:
         found = changed(table, change)
         assert found is not None, (table, change)
         assert finding in found
+
+
+def test_people_are_told_once_of_a_new_tier_but_not_of_old_ones(database: None) -> None:
+    write_journal(seed=3, commands=200)
+    follow()
+    assert RateChange.objects.exclude(reason="opened").filter(tier__isnull=False).exists()
+    assert not Notification.objects.filter(kind="fee_tier_changed").exists(), "that was years ago"
+    with running_exchange() as exchange:
+        exchange.execute(SetFeeTiers((FeeTier(0, 1_000, 1_500), FeeTier(500, 500, 1_200)), 2))
+        btc, usdt = exchange.create_asset("GOLD", 4), 2
+        market = exchange.create_market(btc, usdt, tick_size=100, lot_size=100)
+        alice = exchange.open_account("alice", {btc: 10**6})
+        bob = exchange.open_account("bob", {usdt: 10**6})
+        follow()
+        exchange.place(alice, market, "sell", price=10_000, quantity=1_000)
+        exchange.place(bob, market, "buy", price=10_000, quantity=1_000)
+        follow()
+        follow()
+    told = Notification.objects.filter(kind="fee_tier_changed", user__username__in=("alice", "bob"))
+    assert sorted(told.values_list("user__username", "account_id")) == [("alice", alice), ("bob", bob)]
+    assert told[0].figures == {"tier": "tier 1", "maker_rate": "0.05 %", "taker_rate": "0.12 %"}
 
 
 @pytest.mark.parametrize(
