@@ -11,6 +11,7 @@ from matching import worker
 from matching.engine.messages import Limits, OrderPlaced, OrderState, SetFeeOverride, SetLimits, SetMarketState
 from orders import queries
 from orders.models import Order
+from risk.models import Sighting
 from tests.gateway_client import ORDERS, Answer, Floor, Signer, trading_floor
 from trading.gateway.app import Gateway
 from trading.gateway.limits import Unlimited
@@ -387,3 +388,12 @@ def placed_state(floor: Floor, account_id: int) -> OrderState:
     """An order just placed, as the exchange tells it."""
     reply = floor.exchange.place(account_id, floor.market, "buy", price=100_000_000, quantity=10_000_000)
     return next(event.order for event in reply.events if isinstance(event, OrderPlaced))
+
+
+def test_from_where_programs_act_is_remembered(floor: Floor) -> None:
+    assert floor.call("DELETE", ORDERS, signer=floor.signer(floor.alice), address="203.0.113.9").status == 200
+    deadline = time.monotonic() + 30
+    while not (seen := list(Sighting.objects.filter(value="203.0.113.9").values_list("user__accounts", "kind"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert seen == [(floor.alice, "address")]

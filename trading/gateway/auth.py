@@ -16,6 +16,7 @@ from functools import lru_cache
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
+from trading.gateway import sightings
 from trading.gateway.database import READERS
 from trading.gateway.errors import ApiError
 from trading.gateway.keys import CACHE, REFRESH_SECONDS, Entry, Network, Principal
@@ -55,7 +56,7 @@ def authenticate(
     arrived_ms = _now_ms() if now_ms is None else now_ms
     key = _key_text(credentials)
     entry = CACHE.entry(key) or CACHE.load(key)
-    return verify(
+    principal = verify(
         entry=entry,
         credentials=credentials,
         method=method,
@@ -65,6 +66,8 @@ def authenticate(
         scope=scope,
         now_ms=arrived_ms,
     )
+    sightings.note(user_id=principal.user_id, address=address, now_ms=arrived_ms)
+    return principal
 
 
 async def authenticate_in_loop(
@@ -79,7 +82,7 @@ async def authenticate_in_loop(
     elif time.monotonic() - entry.read_at > REFRESH_SECONDS and not entry.refreshing:
         entry.refreshing = True
         READERS.submit(CACHE.load, key)
-    return verify(
+    principal = verify(
         entry=entry,
         credentials=credentials,
         method=method,
@@ -89,6 +92,8 @@ async def authenticate_in_loop(
         scope=scope,
         now_ms=arrived_ms,
     )
+    sightings.note(user_id=principal.user_id, address=address, now_ms=arrived_ms)
+    return principal
 
 
 async def _loaded(key: str) -> Entry:
