@@ -61,12 +61,12 @@ class Cycle:
     """A bait that stood near the touch and was pulled. Quantities in base units, times as everywhere.
 
     `bait`: the quantity that stood; `offered`: what the party genuinely offered on the other side meanwhile, traded or
-    not; `traded`: what of that was traded.
+    not; `traded`: what of that was traded; `linked`: it was, or was placed together with the bait.
     """
 
     __slots__ = (
-        "accounts", "bait", "depth", "due", "first_at", "first_sequence", "last_at", "last_sequence", "offered",
-        "orders", "party", "prices", "pulled", "side", "traded",
+        "accounts", "bait", "depth", "due", "first_at", "first_sequence", "last_at", "last_sequence", "linked",
+        "offered", "orders", "party", "prices", "pulled", "side", "traded",
     )  # fmt: skip
 
     def __init__(self, party: "Party", side: Side, orders: list[Resting]) -> None:
@@ -79,6 +79,7 @@ class Cycle:
         self.pulled = 0
         self.offered = 0
         self.traded = 0
+        self.linked = False
         self.depth = party.book.depth.value
         self.due = 0
         self.first_sequence = min(order.sequence for order in orders)
@@ -101,9 +102,13 @@ class Fill(NamedTuple):
 
 
 class Party:
-    """A group of tied accounts on one market: its resting orders, its last pulls and fills, and its cycles."""
+    """A group of tied accounts on one market: its resting orders, its last pulls and fills, and its cycles.
 
-    __slots__ = ("book", "cycles", "fills", "kept", "market_id", "muted_until", "open", "pulls", "resting")
+    `kept`: when a bait was pulled and something came in its place; `others`: when an order as large was pulled that was
+    no bait, as nothing small stood on the other side.
+    """
+
+    __slots__ = ("book", "cycles", "fills", "kept", "market_id", "muted_until", "open", "others", "pulls", "resting")
 
     def __init__(self, market_id: int, book: MarketView) -> None:
         self.market_id = market_id
@@ -114,6 +119,7 @@ class Party:
         self.open: dict[Side, Cycle | None] = {"buy": None, "sell": None}
         self.cycles: deque[Cycle] = deque(maxlen=CYCLES_MAX)
         self.kept: deque[int] = deque(maxlen=CYCLES_MAX)
+        self.others: deque[int] = deque(maxlen=CYCLES_MAX)
         self.muted_until = 0
 
 
@@ -134,6 +140,8 @@ class Baits:
         self._depth_share = values["depth_share"]
         self._near = values["near"]
         self._age = int(values["bait_age"] * SECOND)
+        self._together = values["together"] * SECOND
+        self._together_lives = values["together_lives"]
         self._lead = int(values["pull_lead"] * SECOND)
         self._settle = int(values["settle"] * SECOND)
         self._pulled_share = values["pulled_share"]
@@ -263,6 +271,8 @@ class Baits:
         cycle = Cycle(party, side, orders)
         self._offered(cycle, at, 3 * reach)
         if not cycle.offered or bait < self._ratio * cycle.offered:
+            if not party.others or at - party.others[-1] > self._lead:
+                party.others.append(at)
             return None
         cycle.pulled = sum(order.remaining for order in orders if order.pulled_at is not None)
         return cycle
@@ -271,9 +281,16 @@ class Baits:
         """What the party genuinely offers on the other side: what it has traded there, and what rests not too far."""
         party, side = cycle.party, OPPOSITE[cycle.side]
         touch = party.book.side(side).best()
+        together = min(self._together, self._together_lives * party.book.life.value)
+        placed = [order.placed_at for order in cycle.orders.values()]
+        earliest, latest = min(placed) - together, max(placed) + together
         for order in party.resting[side].values():
             if touch is None or abs(order.price - touch) <= reach:
                 cycle.offered += order.remaining
+                if earliest <= order.placed_at <= latest and any(
+                    abs(order.placed_at - at) <= together for at in placed
+                ):
+                    cycle.linked = True
                 cycle.accounts.add(order.account_id)
                 if order.sequence < cycle.first_sequence and at - order.placed_at < self._age:
                     cycle.first_sequence, cycle.first_at = order.sequence, order.placed_at
@@ -281,7 +298,7 @@ class Baits:
             self._add_fills(cycle, party.fills[side])
 
     def _add_fills(self, cycle: Cycle, fills: deque[Fill]) -> None:
-        """What was traded while the bait stood; what was traded shortly before is offered as well, but proves nothing."""
+        """What was traded while the bait stood; what was traded shortly before is offered, too, but proves nothing."""
         placed_at = min(order.placed_at for order in cycle.orders.values())
         for fill in reversed(fills):
             if fill.at < placed_at - FILLS_MICROSECONDS:
@@ -290,6 +307,7 @@ class Baits:
             cycle.accounts.add(fill.account_id)
             if fill.at >= placed_at:
                 cycle.traded += fill.quantity
+                cycle.linked = True
 
     # ------------------------------------------------------------------------------------------ what it comes to
 
@@ -327,12 +345,19 @@ class Baits:
 
 PARAMETERS = (
     Parameter("cycles", 4, 2, 64, "cycles", "So many times a bait was pulled while a smaller order stood opposite."),
-    Parameter("traded_cycles", 0, 0, 64, "cycles", "In so many of them the small order traded."),
-    Parameter("cycle_share", 0.1, 0, 1, "of large pulls", "The share of pulls after which nothing came in its place."),
+    Parameter(
+        "linked_cycles", 3, 0, 64, "cycles", "In so many the small order traded, or came together with the bait."
+    ),
+    Parameter("cycle_share", 0.1, 0, 1, "of baits", "The share of baits in whose place nothing came."),
+    Parameter("bait_share", 0.5, 0, 1, "of large pulls", "The share of pulls with a small order on the other side."),
     Parameter("size_ratio", 3, 1, 100, "times", "The bait is so many times as large as what was really offered."),
     Parameter("depth_share", 0.1, 0, 10, "of depth", "The bait is this share of the usual depth near the touch."),
     Parameter("near", 2, 0.1, 100, "reaches", "The bait is no further from the touch: times the usual ten levels."),
     Parameter("bait_age", 120, 1, 86_400, "seconds", "The bait was pulled no later after it was placed."),
+    Parameter("together", 3, 0, 3600, "seconds", "Together: no further apart than this,"),
+    Parameter(
+        "together_lives", 0.5, 0, 100, "usual lives", "and no further than so many of the usual lives of orders."
+    ),
     Parameter("pull_lead", 2, 0, 60, "seconds", "What is pulled within so long is one bait."),
     Parameter("settle", 1, 0, 60, "seconds", "So long after the pull nothing has come in the bait's place."),
     Parameter("pulled_share", 0.6, 0.1, 1, "of the bait", "At least so much of the bait was pulled."),
@@ -349,14 +374,18 @@ def judged(detector: str, party: Party, values: Mapping[str, float], now: int, w
     cycles = [cycle for cycle in party.cycles if cycle.last_at >= since]
     kept = sum(at >= since for at in party.kept)
     share = len(cycles) / (len(cycles) + kept)
+    baits = len(cycles) + kept
+    bait_share = baits / (baits + sum(at >= since for at in party.others))
     bait = sum(cycle.bait for cycle in cycles)
     filled = sum(cycle.filled for cycle in cycles) / bait
+    linked = sum(cycle.linked for cycle in cycles)
     traded = sum(cycle.traded > 0 for cycle in cycles)
     if (
         now < party.muted_until
         or len(cycles) < values["cycles"]
-        or traded < values["traded_cycles"]
+        or linked < values["linked_cycles"]
         or share < values["cycle_share"]
+        or bait_share < values["bait_share"]
         or filled > values["bait_filled"]
     ):
         return None
@@ -377,8 +406,10 @@ def judged(detector: str, party: Party, values: Mapping[str, float], now: int, w
         last_at=max(cycle.last_at for cycle in cycles),
         figures={
             "cycles": len(cycles),
+            "linked_cycles": linked,
             "traded_cycles": traded,
             "cycle_share": share,
+            "bait_share": bait_share,
             "size_ratio": ratio,
             "depth_share": bait / max(1.0, sum(cycle.depth for cycle in cycles)),
             "pulled_share": sum(cycle.pulled for cycle in cycles) / bait,

@@ -69,9 +69,9 @@ class QuoteStuffing:
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("window", 5, 1, 60, "seconds", "A burst is looked at in windows so long."),
         Parameter("messages", 60, 10, 100_000, "messages", "A burst has so many messages about short-lived orders."),
-        Parameter("life_share", 0.1, 0.001, 1, "of usual lives", "Short-lived: less than this share of a usual life."),
+        Parameter("life_share", 0.02, 0.001, 1, "of usual lives", "Short-lived: less than this share of a usual life."),
         Parameter("life_least", 0.02, 0, 10, "seconds", "A life this short is short on every market."),
-        Parameter("life_most", 0.25, 0, 60, "seconds", "A life this long is short on no market."),
+        Parameter("life_most", 0.05, 0, 60, "seconds", "A life this long is short on no market."),
         Parameter("hasty_share", 0.7, 0, 1, "of messages", "So much of what the group sends is about such orders."),
         Parameter("fill_share", 0.02, 0, 1, "of messages", "The group trades no more often."),
         Parameter("venue_share", 0.1, 0, 1, "of messages", "So much of the whole market's messages are the group's."),
