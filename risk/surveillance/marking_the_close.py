@@ -1,18 +1,21 @@
 """Marking the close: who pushes the price right before a fixing, where everybody's holdings are valued at it.
 
-At every fixing the windows before it are looked at: who took one-sidedly, or stepped the bid up, much more than before,
-from the beginning of a move beyond the usual. If the price then goes back, they are reported.
+At every fixing the windows before it are looked at: who took or stepped ahead on one side only, was hardly there
+before, and swept further than the price usually goes. Who then stops and turns back within minutes is reported.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from risk.surveillance.messages import Alert, Books, Observation, Parameter, Placed, Relations, Traded
 from risk.surveillance.prices import SECOND, Prices
 
-PARTS = (1, 2, 5, 15)
+PARTS = (1, 2, 5, 15, 60)
 """The window before a fixing is looked at as a whole, and its last parts by themselves."""
+
+LOOK_EVERY = 10 * SECOND
+MINUTE = 60 * SECOND
 
 EARLIER = 4
 """What accounts did in the window is compared with so many times its length before it."""
@@ -20,20 +23,34 @@ EARLIER = 4
 TRADES_MAX = 50_000
 QUOTES_MAX = 20_000
 REMEMBERED_MAX = 20_000
+BACK_ORDERS_MIN = 2
 
 
 class _Deeds:
-    """What the accounts of one group did in the window (quantities in base units, distances in quote units)."""
+    """What a group of accounts did in the window to one side, and against it (base units; distances: quote units).
+
+    `swept`: from the touch to the worst price that its orders got; `step`: by how much its quotes were the best ones.
+    """
 
     __slots__ = ("accounts", "earlier", "first_at", "first_sequence", "last_at", "last_sequence", "orders", "other",
-                 "quotes", "quotes_other", "same", "step")  # fmt: skip
+                 "quotes", "quotes_other", "same", "step", "swept")  # fmt: skip
 
     def __init__(self) -> None:
         self.accounts: set[int] = set()
-        self.orders: set[int] = set()
+        self.orders: dict[int, int] = {}
         self.same = self.other = self.earlier = 0
-        self.step = self.quotes = self.quotes_other = 0
+        self.swept = self.step = self.quotes = self.quotes_other = 0
         self.first_at = self.last_at = self.first_sequence = self.last_sequence = 0
+
+    def take(self, trade: Traded) -> None:
+        """Take to the side in question."""
+        self.same += trade.quantity
+        touch = trade.best_ask if trade.taker_side == "buy" else trade.best_bid
+        reach = 0 if touch is None else abs(trade.price - touch)
+        known = self.orders.get(trade.taker_order_id, 0)
+        self.orders[trade.taker_order_id] = max(reach, known)
+        self.swept += max(0, reach - known)
+        self.mark(trade, trade.taker_account_id)
 
     def mark(self, observation: Traded | Placed, account_id: int) -> None:
         """This is one of the deeds."""
@@ -44,22 +61,24 @@ class _Deeds:
 
 
 class _Suspicion(NamedTuple):
-    """A move into a fixing and who made it; it becomes an alert if the price goes back."""
+    """A part of the window, and the groups that were on one side of it only; `taken` by everybody in it."""
 
     fixing: int
     window: int
+    up: bool
     start: float
-    move: float
+    end: float
     usual: float
-    share: float
-    how: str
+    taken: int
+    stepped: int
     groups: tuple[_Deeds, ...]
 
 
 class _Market:
-    __slots__ = ("prices", "quotes", "suspicions", "trades")
+    __slots__ = ("looked_at", "prices", "quotes", "suspicions", "trades")
 
     def __init__(self) -> None:
+        self.looked_at = 0
         self.prices = Prices()
         self.trades: deque[Traded] = deque(maxlen=TRADES_MAX)
         self.quotes: deque[Placed] = deque(maxlen=QUOTES_MAX)
@@ -73,15 +92,16 @@ class MarkingTheClose:
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("every", 3600, 60, 86_400, "seconds", "A fixing comes at every multiple of this since 00:00 UTC."),
         Parameter("window", 300, 15, 3600, "seconds", "So long before a fixing, and its last parts, are looked at."),
-        Parameter("share", 0.3, 0.05, 1, "of volume", "They took this share of all that was taken in the window."),
-        Parameter("sigmas", 2, 0.5, 20, "times", "The price moved so many times its usual move."),
-        Parameter("reversal", 0.5, 0.1, 1, "of the move", "This part of the move was undone afterwards."),
-        Parameter("reversal_time", 600, 10, 3600, "seconds", "So long after the fixing it may be undone."),
-        Parameter("orders", 3, 2, 100, "orders", "Fewer orders of a group than this are no pattern."),
+        Parameter("share", 0.2, 0.05, 1, "of volume", "They took, or stepped, this share of all in the window."),
+        Parameter("orders", 3, 2, 100, "orders", "Fewer orders than this are no pattern (in the last seconds: 2)."),
+        Parameter("sudden", 0.3, 0, 100, "minutes", "In the last seconds: what is usually taken in so many minutes."),
+        Parameter("many", 8, 3, 1000, "orders", "With so many orders the share below is enough."),
+        Parameter("many_share", 0.05, 0.01, 1, "of volume", "The share that is enough with many orders."),
+        Parameter("sigmas", 0.5, 0, 20, "times", "Their orders swept so many times what the price usually moves."),
         Parameter("one_sided", 0.2, 0, 1, "of volume", "They took no more than this to the other side."),
-        Parameter("haste", 2.5, 1, 100, "times", "They were so many times as fast as in the time before."),
-        Parameter("member", 0.06, 0, 1, "of volume", "A group with less than this share is not one of them."),
-        Parameter("steps", 4, 2, 100, "orders", "Or they improved the best price so often, on one side only."),
+        Parameter("haste", 4, 1, 100, "times", "They were so many times as fast as in the time before."),
+        Parameter("turned", 0.2, 0, 1, "of volume", "They turned this part of it around afterwards."),
+        Parameter("reversal_time", 600, 10, 3600, "seconds", "So soon after the fixing they did."),
     )
 
     def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
@@ -133,7 +153,7 @@ class MarkingTheClose:
     # ------------------------------------------------------------------------------------------ at the fixing
 
     def _suspicions(self, market: _Market, fixing: int) -> list[_Suspicion]:
-        """Every part of the window in which the price was pushed, the longest first."""
+        """Every part of the window in which somebody was on one side only, the longest first."""
         oldest = fixing - (EARLIER + 1) * self._window
         trades = market.trades
         while trades and trades[0].at < oldest:
@@ -142,55 +162,56 @@ class MarkingTheClose:
         for part in PARTS:
             window = self._window // part
             start, end = market.prices.at(fixing - window), market.prices.at(fixing - SECOND)
-            if start is None or end is None:
+            if start is None or end is None or not market.prices.count:
                 continue
             usual = market.prices.usual(window / SECOND)
-            if abs(end - start) < self._values["sigmas"] * usual or not usual:
-                continue
-            found += self._pushed(market, fixing, window, start, end - start, usual)
+            for up in (True, False):
+                deeds = self._deeds(market, fixing, window, up)
+                taken = sum(deed.same + deed.other for deed in deeds)
+                stepped = sum(deed.step for deed in deeds)
+                groups = tuple(deed for deed in deeds if self._one_sided(deed))
+                if part == PARTS[-1] and sum(deed.same for deed in groups) < self._sudden(market, fixing):
+                    continue
+                if self._enough(groups, taken, stepped, usual, window):
+                    found.append(_Suspicion(fixing, window, up, start, end, usual, taken, stepped, groups))
         return found
 
-    def _pushed(
-        self, market: _Market, fixing: int, window: int, start: float, move: float, usual: float
-    ) -> list[_Suspicion]:
-        """Who pushed, by taking or by stepping the best price, if they did enough of it together."""
-        values = self._values
-        deeds = self._deeds(market, fixing, window, move > 0)
-        taken = sum(deed.same + deed.other for deed in deeds)
-        takers = [deed for deed in deeds if self._is_taker(market, deed, taken, window, start, move)]
-        found = []
-        if takers and (share := sum(deed.same for deed in takers) / taken) >= values["share"]:
-            found.append(_Suspicion(fixing, window, start, move, usual, share, "took", tuple(takers)))
-        stepped = sum(deed.step for deed in deeds)
-        steppers = [
-            deed
-            for deed in deeds
-            if deed.quotes >= values["steps"]
-            and deed.quotes_other <= values["one_sided"] * deed.quotes
-            and deed.step >= values["member"] * stepped
-            and self._early(market, deed, start, move)
-        ]
-        if steppers and (share := sum(deed.step for deed in steppers) / stepped) >= values["share"]:
-            found.append(_Suspicion(fixing, window, start, move, usual, share, "stepped", tuple(steppers)))
-        return found
+    def _sudden(self, market: _Market, fixing: int) -> float:
+        """What has to be taken in the very last seconds to matter (base units)."""
+        earlier = [trade for trade in market.trades if trade.at < fixing]
+        if not earlier:
+            return 0.0
+        span = max(MINUTE, fixing - earlier[0].at)
+        return self._values["sudden"] * sum(trade.quantity for trade in earlier) * MINUTE / span
 
-    def _is_taker(self, market: _Market, deed: _Deeds, taken: int, window: int, start: float, move: float) -> bool:
+    def _one_sided(self, deed: _Deeds) -> bool:
+        """Whether a group was there for one side only, and hardly before."""
         values = self._values
+        if len(deed.orders) + deed.quotes < 2:
+            return False
         return (
-            len(deed.orders) >= values["orders"]
-            and deed.same >= values["member"] * taken
-            and deed.other <= values["one_sided"] * deed.same
+            deed.other <= values["one_sided"] * deed.same
+            and deed.quotes_other <= values["one_sided"] * (deed.quotes + len(deed.orders))
             and deed.same * EARLIER >= values["haste"] * deed.earlier
-            and self._early(market, deed, start, move)
         )
 
-    def _early(self, market: _Market, deed: _Deeds, start: float, move: float) -> bool:
-        """Whether the group was there before half of the move had happened; who follows came later."""
-        price = market.prices.at(deed.first_at)
-        return price is not None and (price - start) / move <= 0.5
+    def _enough(self, groups: Sequence[_Deeds], taken: int, stepped: int, usual: float, window: int) -> bool:
+        """Whether the groups did enough together to make the price."""
+        values = self._values
+        orders = sum(len(deed.orders) + deed.quotes for deed in groups)
+        share = max(
+            sum(deed.same for deed in groups) / max(1, taken),
+            sum(deed.step for deed in groups) / max(1, stepped) if any(deed.quotes for deed in groups) else 0.0,
+        )
+        fewest = 2 if window == self._window // PARTS[-1] else values["orders"]
+        if sum(deed.swept + deed.step for deed in groups) < values["sigmas"] * usual:
+            return False
+        return (orders >= fewest and share >= values["share"]) or (
+            orders >= values["many"] and share >= values["many_share"]
+        )
 
     def _deeds(self, market: _Market, fixing: int, window: int, up: bool) -> list[_Deeds]:
-        """What every group did in the window, in the direction of the move and against it."""
+        """What every group did in the window, to one side and against it."""
         groups: defaultdict[int, _Deeds] = defaultdict(_Deeds)
         group_of = self._relations.group_of
         since, earlier = fixing - window, fixing - (EARLIER + 1) * window
@@ -198,14 +219,11 @@ class MarkingTheClose:
             if not earlier <= trade.at < fixing:
                 continue
             same = (trade.taker_side == "buy") == up
-            account_id = trade.taker_account_id
-            deed = groups[group_of(account_id)]
+            deed = groups[group_of(trade.taker_account_id)]
             if trade.at < since:
-                deed.earlier += trade.quantity if same else 0
+                deed.earlier += trade.quantity
             elif same:
-                deed.same += trade.quantity
-                deed.orders.add(trade.taker_order_id)
-                deed.mark(trade, account_id)
+                deed.take(trade)
             else:
                 deed.other += trade.quantity
         for quote in market.quotes:
@@ -225,45 +243,50 @@ class MarkingTheClose:
     # ------------------------------------------------------------------------------------------ after it
 
     def _undone(self, market_id: int, market: _Market, now: int) -> list[Alert]:
-        """Report a move that was undone, without those who went on; forget it all when time is over."""
+        """Report those who stopped and turned back; forget it all when time is over."""
+        if now < market.looked_at + LOOK_EVERY:
+            return []
+        market.looked_at = now
         for suspicion in market.suspicions:
-            price = market.prices.at(now)
-            if price is None:
-                continue
-            undone = 1 - (price - suspicion.start) / suspicion.move
-            if undone < self._values["reversal"]:
-                continue
-            guilty = [deed for deed in suspicion.groups if not self._went_on(market, suspicion, deed, now)]
-            if sum(deed.same + deed.step for deed in guilty) > 0:
+            guilty = [deed for deed in suspicion.groups if self._turned(market, suspicion, deed, now)]
+            if guilty and self._enough(guilty, suspicion.taken, suspicion.stepped, suspicion.usual, suspicion.window):
                 market.suspicions = []
-                return [self._alert(market_id, suspicion, guilty, undone)]
+                return [self._alert(market_id, market, suspicion, guilty, now)]
         if now > self._fixing + self._reversal_time:
             market.suspicions = []
         return []
 
-    def _went_on(self, market: _Market, suspicion: _Suspicion, deed: _Deeds, now: int) -> bool:
-        """Whether the group took on after the fixing at half the pace or more: what it wanted was not the fixing."""
-        after = sum(
-            trade.quantity
-            for trade in market.trades
-            if trade.at >= suspicion.fixing
-            and trade.taker_account_id in deed.accounts
-            and (trade.taker_side == "buy") == (suspicion.move > 0)
-        )
-        elapsed = min(now - suspicion.fixing, suspicion.window)
-        return suspicion.how == "took" and after * suspicion.window >= deed.same * max(elapsed, SECOND) / 2
+    def _turned(self, market: _Market, suspicion: _Suspicion, deed: _Deeds, now: int) -> bool:
+        """Whether the group did not go on as before, but took the other side: all it wanted was the fixing."""
+        on = back = 0
+        backs = set()
+        for trade in reversed(market.trades):
+            if trade.at < suspicion.fixing:
+                break
+            if trade.taker_account_id not in deed.accounts:
+                continue
+            if (trade.taker_side == "buy") == suspicion.up:
+                on += trade.quantity
+            else:
+                back += trade.quantity
+                backs.add(trade.taker_order_id)
+        elapsed = max(SECOND, min(now - suspicion.fixing, suspicion.window))
+        if on * suspicion.window >= max(1, deed.same) * elapsed / 2:
+            return False
+        return len(backs) >= BACK_ORDERS_MIN and back >= self._values["turned"] * deed.same
 
-    def _alert(self, market_id: int, suspicion: _Suspicion, guilty: list[_Deeds], undone: float) -> Alert:
+    def _alert(self, market_id: int, market: _Market, suspicion: _Suspicion, guilty: list[_Deeds], now: int) -> Alert:
         accounts = tuple(sorted({account for deed in guilty for account in deed.accounts}))
         if len(self._times) >= REMEMBERED_MAX:
             self._times.clear()
-        times = 0
+        times = 1 + max(self._times.get((market_id, account), 0) for account in accounts)
         for account in accounts:
-            times = max(times, self._times.get((market_id, account), 0) + 1)
             self._times[market_id, account] = times
-        names = ("share", "sigmas", "reversal", "one_sided")
-        direction = "up" if suspicion.move > 0 else "down"
+        names = ("share", "orders", "sigmas", "one_sided", "haste", "turned")
         seconds = suspicion.window / SECOND
+        move = suspicion.end - suspicion.start
+        price = market.prices.at(now)
+        who = f"{len(accounts)} account{'s' if len(accounts) > 1 else ''}"
         return Alert(
             detector=self.NAME,
             severity="high" if times > 1 else "medium",
@@ -275,16 +298,17 @@ class MarkingTheClose:
             last_at=max(deed.last_at for deed in guilty),
             figures={
                 "window": seconds,
-                "move": suspicion.move,
-                "sigmas": abs(suspicion.move) / suspicion.usual,
-                "share": suspicion.share,
-                "reversal": undone,
-                "orders": float(sum(len(deed.orders) + deed.quotes for deed in guilty)),
+                "move": move,
+                "share": sum(deed.same for deed in guilty) / max(1, suspicion.taken),
+                "sigmas": sum(deed.swept + deed.step for deed in guilty) / (suspicion.usual or 1.0),
+                "orders": float(sum(len(deed.orders) for deed in guilty)),
+                "steps": float(sum(deed.quotes for deed in guilty)),
+                "reversal": (suspicion.end - price) / move if price is not None and move else 0.0,
                 "times": float(times),
             },
             thresholds={name: self._values[name] for name in names},
             text=(
-                f"{len(accounts)} account{'s' if len(accounts) > 1 else ''} pushed the price {direction} in the last "
-                f"{seconds:.0f} seconds before a fixing, and {undone:.0%} of the move was undone afterwards."
+                f"{who} pushed the price {'up' if suspicion.up else 'down'} in the last {seconds:.0f} seconds before a "
+                f"fixing, and turned back after it."
             ),
         )
