@@ -56,7 +56,7 @@ class WatchedMarket:
         reach: int = 0,
         maker_order: int | None = None,
     ) -> int:
-        """The taker meets an order of the maker, a new one or this, `reach` behind the touch; the command's sequence."""
+        """The taker meets an order of the maker (a new one or this) `reach` behind the touch; the sequence."""
         at = self._now(second)
         order, away = self.sequence, (1 + reach) * (1 if side == "buy" else -1)
         self._say(
