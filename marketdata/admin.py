@@ -87,7 +87,7 @@ def recent(name: str, *values: str) -> type[RecentFilter]:
     return type(f"Recent{name.title()}", (RecentFilter,), {"parameter_name": name, "values": values})
 
 
-def _amount(field: AmountField) -> Callable[[Any], str]:
+def _amount(field: AmountField) -> Callable[[Any], str | None]:
     """A column that shows the amounts of `field` without zeros at their ends."""
 
     @admin.display(description=field.verbose_name, empty_value="-")

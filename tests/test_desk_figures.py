@@ -103,4 +103,6 @@ def test_a_proof_is_remembered_whatever_it_says(scene: Scene):
     run = ProveRun.objects.latest("id")
     assert not run.proved
     assert run.finding
-    assert figures._proof()["finding"] == run.finding
+    shown = figures._proof()
+    assert shown is not None
+    assert shown["finding"] == run.finding

@@ -64,7 +64,7 @@ def status(client: Client, method: str, path: str) -> int:
 def test_forms_open_for_those_who_may_file(scene: Scene, withdrawal_id: int, clients: dict[str, Client], role, form):
     targets = {"market": scene.market, "account": scene.bob, "withdrawal": withdrawal_id}
     model = FORMS[form].model
-    path = reverse("admin:desk_form", args=[form, *([targets[model._meta.model_name]] if model else [])])
+    path = reverse("admin:desk_form", args=[form, *([targets[str(model._meta.model_name)]] if model else [])])
     allowed = form in MAY_OPEN[role]
     assert status(clients[role], "get", path) == (200 if allowed else 403)
     assert status(clients[role], "post", path) == (400 if allowed else 403)

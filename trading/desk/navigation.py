@@ -22,6 +22,7 @@ GROUPS: dict[str, tuple[Item, ...]] = {
         Item("Withdrawals", "output", "risk.withdrawal"),
         Item("Alerts", "notification_important", "risk.alert"),
         Item("Cases", "cases", "risk.case"),
+        Item("Notifications", "outgoing_mail", "notifications.delivery"),
     ),
     "Trading": (
         Item("Markets", "candlestick_chart", "marketdata.market"),
@@ -57,7 +58,9 @@ GROUPS: dict[str, tuple[Item, ...]] = {
         Item("Audit log", "history_edu", "trading.auditentry"),
         Item("Inbox", "inbox", "matching.inboxcommand"),
         Item("Journal", "menu_book", "matching.journalentry"),
+        Item("Proofs", "verified", "matching.proverun"),
         Item("Engine", "memory", "matching.enginestate"),
+        Item("Followers", "conversion_path", "matching.followercursor"),
     ),
 }
 
