@@ -242,13 +242,13 @@ def _fee_chart(report: reports.FeeReport) -> str:
     """Net fees by day, of makers and takers."""
     days = list(report.by_day)
     nets = {role: [report.by_day[day][role].net for day in days] for role in ("maker", "taker")}
-    unit = 10**reports.MONEY_DECIMALS
+    unit = reports.TINY // 10**reports.MONEY_DECIMALS
     return charts.bars(
         title=f"Fees by day in {report.asset}",
         days=[day.isoformat() for day in days],
-        series=[charts.Series(role, [int(value * unit) for value in values]) for role, values in nets.items()],
+        series=[charts.Series(role, [value // unit for value in values]) for role, values in nets.items()],
         texts=[
-            f"makers {reports.money(maker)}, takers {reports.money(taker)} {report.asset}"
+            f"makers {reports.tiny_money(maker)}, takers {reports.tiny_money(taker)} {report.asset}"
             for maker, taker in zip(nets["maker"], nets["taker"], strict=True)
         ],
         decimals=reports.MONEY_DECIMALS,
@@ -257,7 +257,7 @@ def _fee_chart(report: reports.FeeReport) -> str:
 
 def _what_if_chart(found: what_if_report.WhatIf) -> str:
     """What the proposal adds or takes, by day."""
-    unit = what_if_report.TINY // 10**reports.MONEY_DECIMALS
+    unit = reports.TINY // 10**reports.MONEY_DECIMALS
     return charts.bars(
         title=f"Change of fees by day in {found.asset}",
         days=[line.name for line in found.days],

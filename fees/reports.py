@@ -12,15 +12,19 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from django.db.models import Q, Sum
+
 from fees.models import FeeDay, FeeTier
 from fees.shapes import percent_text, tier_text
 from marketdata.models import Candle, Market
-from marketdata.scale import text_from_units
+from marketdata.scale import text_from_units, units_from_numeric
 from marketdata.shapes import DecimalText, Page
 
 DAYS_MAX = 400
 DAY_SECONDS = 86_400
 MONEY_DECIMALS = 2
+TINY_DECIMALS = 18
+TINY = 10**TINY_DECIMALS
 CSV_ROWS = 1_000
 
 
@@ -39,25 +43,25 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """Fees, rebates and notionals in the report's asset, as exact fractions; how many sides of trades."""
+    """Fees, rebates and notionals in 10^-18 of the report's asset; how many sides of trades."""
 
-    fees: Fraction
-    rebates: Fraction
-    notional: Fraction
-    trades: int
+    fees: int = 0
+    rebates: int = 0
+    notional: int = 0
+    trades: int = 0
 
     @property
-    def net(self) -> Fraction:
+    def net(self) -> int:
         """What stays: fees less rebates."""
         return self.fees - self.rebates
 
     @property
-    def rate(self) -> Fraction:
-        """Net per notional of a side."""
-        return self.net / self.notional if self.notional else Fraction()
+    def rate(self) -> int:
+        """Net per notional of a side, in millionths."""
+        return self.net * 1_000_000 // self.notional if self.notional else 0
 
 
-NOTHING = Worth(Fraction(), Fraction(), Fraction(), 0)
+NOTHING = Worth()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,16 +179,12 @@ def fee_report(*, period: Period, market: str | None = None) -> FeeReport:
     prices = Prices(period)
     sums: dict[tuple[str, Hashable], Worth] = defaultdict(lambda: NOTHING)
     by_day: dict[date, dict[str, Worth]] = {day: {"maker": NOTHING, "taker": NOTHING} for day in period.days}
-    taken: dict[str, list[Fraction]] = defaultdict(lambda: [Fraction(), Fraction()])
-    scales: dict[str, int] = {}
-    for row in _rows(period, market).select_related("market", "asset"):
-        price = prices.of(row.market.quote_id, row.day)
-        worth = _worth(row, price)
-        for key in (("", ""), ("market", row.market.symbol), ("tier", row.tier), ("role", row.role)):
+    for day, symbol, quote_id, role, tier, fees, rebates, notional, trades in _sums(period, market):
+        price = prices.of(quote_id, day)
+        worth = Worth(tiny_of(fees, price), -tiny_of(rebates, price), tiny_of(notional, price), trades)
+        for key in (("", ""), ("market", symbol), ("tier", tier), ("role", role)):
             sums[key] = _plus(sums[key], worth)
-        by_day[row.day][row.role] = _plus(by_day[row.day][row.role], worth)
-        taken[row.asset.symbol][0 if row.fees >= 0 else 1] += abs(Fraction(row.fees))
-        scales[row.asset.symbol] = row.asset.scale
+        by_day[day][role] = _plus(by_day[day][role], worth)
     total = sums["", ""]
     return FeeReport(
         period=period,
@@ -195,8 +195,8 @@ def fee_report(*, period: Period, market: str | None = None) -> FeeReport:
         by_tier=_lines(sums, "tier", total, tier_text),
         by_role=_lines(sums, "role", total, str),
         by_asset=[
-            (symbol, exact_text(earned, scales[symbol]), exact_text(paid, scales[symbol]))
-            for symbol, (earned, paid) in sorted(taken.items())
+            (symbol, exact_text(earned or Decimal(), scale), exact_text(-(paid or Decimal()), scale))
+            for symbol, scale, earned, paid in _taken(period, market)
         ],
         unpriced=_symbols(prices.unpriced),
     )
@@ -214,6 +214,18 @@ def fee_rows(*, period: Period, market: str | None = None) -> Callable[[int | No
         return Page([_csv_row(row, prices) for row in shown], str(shown[-1].id) if more else None)
 
     return read
+
+
+def tiny_of(value: Decimal | None, price: Fraction) -> int:
+    """What an amount is worth at a price, in 10^-18; rounded down."""
+    if not value:
+        return 0
+    return units_from_numeric(format(value, "f"), TINY_DECIMALS) * price.numerator // price.denominator
+
+
+def tiny_money(tiny: int) -> DecimalText:
+    """An amount in 10^-18 as money."""
+    return money(Fraction(tiny, TINY))
 
 
 def money(value: Fraction, decimals: int = MONEY_DECIMALS) -> DecimalText:
@@ -234,9 +246,22 @@ def _rows(period: Period, market: str | None) -> Any:
     return rows if market is None else rows.filter(market__symbol=market)
 
 
-def _worth(row: FeeDay, price: Fraction) -> Worth:
-    value = Fraction(row.value) * price
-    return Worth(max(value, Fraction()), max(-value, Fraction()), Fraction(row.notional) * price, row.trades)
+def _sums(period: Period, market: str | None) -> Any:
+    """Day, market, its quote, role and tier with fees, rebates (negative), notional and sides."""
+    rows = _rows(period, market).values_list("day", "market__symbol", "market__quote_id", "role", "tier")
+    return rows.annotate(
+        earned=Sum("value", filter=Q(fees__gte=0)),
+        paid=Sum("value", filter=Q(fees__lt=0)),
+        traded=Sum("notional"),
+        sides=Sum("trades"),
+    ).order_by("day")
+
+
+def _taken(period: Period, market: str | None) -> Any:
+    """Asset and scale with fees and rebates (negative) in it."""
+    rows = _rows(period, market).values_list("asset__symbol", "asset__scale")
+    sums = rows.annotate(earned=Sum("fees", filter=Q(fees__gte=0)), paid=Sum("fees", filter=Q(fees__lt=0)))
+    return sums.order_by("asset__symbol")
 
 
 def _plus(one: Worth, other: Worth) -> Worth:
@@ -260,12 +285,12 @@ def _lines(
 def _line(name: str, worth: Worth, total: Worth) -> ReportLine:
     return ReportLine(
         name=name,
-        fees=money(worth.fees),
-        rebates=money(worth.rebates),
-        net=money(worth.net),
-        share=money(100 * worth.net / total.net, 1) if total.net else "0.0",
-        notional=money(worth.notional),
-        rate=percent_text(int(worth.rate * 1_000_000)),
+        fees=tiny_money(worth.fees),
+        rebates=tiny_money(worth.rebates),
+        net=tiny_money(worth.net),
+        share=money(Fraction(100 * worth.net, total.net), 1) if total.net else "0.0",
+        notional=tiny_money(worth.notional),
+        rate=percent_text(worth.rate),
         trades=str(worth.trades),
     )
 

@@ -11,17 +11,14 @@ from fractions import Fraction
 from fees import books_store
 from fees.models import AccountDay, DailyVolume, FeeOverride
 from fees.models import FeeTier as FeeTierRow
-from fees.reports import Period, Prices, money
+from fees.reports import Period, Prices, money, tiny_money, tiny_of
 from fees.schedule import VOLUME_DAYS, Schedule, rates_are_sound, tiers_are_sound
 from fees.shapes import PERCENT_DECIMALS, percent_text, rate_from_text
 from fees.what_if import AccountChange, Outcome, Revenue, TradedDay, what_if
 from marketdata.models import Asset, Market
-from marketdata.scale import AmountError, text_from_units, units_from_text
+from marketdata.scale import AmountError, text_from_units, units_from_numeric, units_from_text
 from marketdata.shapes import DecimalText
 from matching.engine.messages import FeeTier
-
-TINY = 10**18
-"""Of a whole valuation asset: what the model counts in."""
 
 EPOCH = date(1970, 1, 1)
 EVERYTHING = "*"
@@ -185,12 +182,14 @@ def run_what_if(*, period: Period, proposed: Schedule) -> WhatIf:
 
 
 def _traded(period: Period, prices: Prices) -> list[TradedDay]:
-    rows = AccountDay.objects.filter(day__range=(period.start, period.end)).select_related("market")
+    rows = AccountDay.objects.filter(day__range=(period.start, period.end)).values_list(
+        "account_id", "day", "market_id", "market__quote_id", "maker_notional", "taker_notional", "value"
+    )
     found = []
-    for row in rows:
-        price = prices.of(row.market.quote_id, row.day) * TINY
-        amounts = [int(Fraction(value) * price) for value in (row.maker_notional, row.taker_notional, row.value)]
-        found.append(TradedDay(row.account_id, (row.day - EPOCH).days, row.market_id, *amounts))
+    for account_id, day, market_id, quote_id, *amounts in rows:
+        price = prices.of(quote_id, day)
+        maker, taker, value = (tiny_of(amount, price) for amount in amounts)
+        found.append(TradedDay(account_id, (day - EPOCH).days, market_id, maker, taker, value))
     return found
 
 
@@ -200,7 +199,7 @@ def _volumes(period: Period, scale: int) -> Mapping[int, Mapping[int, int]]:
     rows = DailyVolume.objects.filter(day__range=(first, (period.end - EPOCH).days))
     found: dict[int, dict[int, int]] = {}
     for account_id, day, volume in rows.values_list("account_id", "day", "volume"):
-        found.setdefault(account_id, {})[day] = int(Fraction(volume) * 10**scale)
+        found.setdefault(account_id, {})[day] = units_from_numeric(format(volume, "f"), scale)
     return found
 
 
@@ -208,10 +207,10 @@ def _line(name: str, revenue: Revenue) -> RevenueLine:
     rate = Fraction(100 * revenue.change, abs(revenue.present)) if revenue.present else Fraction()
     return RevenueLine(
         name=name,
-        actual=_money(revenue.actual),
-        present=_money(revenue.present),
-        proposed=_money(revenue.proposed),
-        change=_money(revenue.change),
+        actual=tiny_money(revenue.actual),
+        present=tiny_money(revenue.present),
+        proposed=tiny_money(revenue.proposed),
+        change=tiny_money(revenue.change),
         change_rate=money(rate, 1),
     )
 
@@ -224,10 +223,10 @@ def _account_line(change: AccountChange, scale: int) -> AccountLine:
         tier_after=change.tier_after,
         rates_before=" / ".join(percent_text(rate) for rate in change.rates_before),
         rates_after=" / ".join(percent_text(rate) for rate in change.rates_after),
-        actual=_money(change.revenue.actual),
-        present=_money(change.revenue.present),
-        proposed=_money(change.revenue.proposed),
-        change=_money(change.revenue.change),
+        actual=tiny_money(change.revenue.actual),
+        present=tiny_money(change.revenue.present),
+        proposed=tiny_money(change.revenue.proposed),
+        change=tiny_money(change.revenue.change),
         moves=change.moves,
     )
 
@@ -236,10 +235,6 @@ def _tone(change: DecimalText) -> str:
     if not change.strip("-0."):
         return ""
     return "bad" if change.startswith("-") else "good"
-
-
-def _money(tiny: int) -> DecimalText:
-    return money(Fraction(tiny, TINY))
 
 
 def _percent(millionths: int) -> str:
