@@ -77,6 +77,8 @@ class PushDetector(ABC):
         price = market.prices.at(now)
         if price is None or push.undone(price) < self._values["reversal"]:
             return None
+        if not market.is_made(push, self._relations, self._values):
+            return None
         parts = market.parts(push, self._relations, before=self._before)
         made = [
             part

@@ -35,7 +35,7 @@ BEGUN = 0.1
 class Push:
     """A move from `start` (price, at `first_at`) to its furthest point so far, `peak` at `peak_at`."""
 
-    __slots__ = ("first_at", "noticed_at", "peak", "peak_at", "sigmas", "start", "up")
+    __slots__ = ("checked_at", "first_at", "made", "noticed_at", "peak", "peak_at", "sigmas", "start", "up")
 
     def __init__(self, *, up: bool, start: float, first_at: int, peak: float, peak_at: int, sigmas: float) -> None:
         self.up = up
@@ -44,6 +44,9 @@ class Push:
         self.peak = peak
         self.peak_at = self.noticed_at = peak_at
         self.sigmas = sigmas
+        self.checked_at = 0
+        self.made = False
+        """Whether few enough made it, as of a peak at `checked_at`."""
 
     def follow(self, price: float, at: int) -> None:
         """The price is here now, in the push's time: further than before, or not."""
@@ -193,6 +196,38 @@ class PushedMarket:
         self.open.append(
             Push(up=up, start=start, first_at=since + number * SECOND, peak=price, peak_at=now, sigmas=sigmas)
         )
+
+    def is_made(self, push: Push, relations: Relations, values: Mapping[str, float]) -> bool:
+        """Whether groups that may have made the push took enough of it; looked at once for each peak."""
+        if push.checked_at == push.peak_at:
+            return push.made
+        push.checked_at = push.peak_at
+        first, peak = push.first_at - SLACK, push.peak_at + SLACK
+        along: defaultdict[int, int] = defaultdict(int)
+        against: defaultdict[int, int] = defaultdict(int)
+        orders: defaultdict[int, set[int]] = defaultdict(set)
+        for trade in reversed(self.trades):
+            if trade.at < first:
+                break
+            if trade.at > peak:
+                continue
+            group = relations.group_of(trade.taker_account_id)
+            if (trade.taker_side == "buy") == push.up:
+                along[group] += trade.quantity
+                orders[group].add(trade.taker_order_id)
+            elif trade.at <= push.peak_at:
+                against[group] += trade.quantity
+        taken = sum(along.values())
+        pushed = sum(
+            quantity
+            for group, quantity in along.items()
+            if quantity >= values["member"] * taken
+            and quantity >= values["size"] * self.order * len(orders[group])
+            and against[group] <= values["against"] * quantity
+            and len(orders[group]) >= ORDERS_MIN
+        )
+        push.made = 0 < pushed >= values["share"] * taken and pushed >= values["minutes"] * self.usual_minute()
+        return push.made
 
     def parts(self, push: Push, relations: Relations, *, before: int) -> Parts:
         """Who did what in the push, and from `before` microseconds before it on."""
