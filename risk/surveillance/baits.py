@@ -5,7 +5,7 @@ has repeated it; spoofing (one or two orders) and layering (a ladder) differ in 
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -124,18 +124,11 @@ class Party:
 
 
 class Baits:
-    """Follows the baits of every party; `fits` says which cycles are of the pattern looked for."""
+    """Follows the baits of every party."""
 
-    def __init__(
-        self,
-        values: Mapping[str, float],
-        relations: Relations,
-        books: Books,
-        fits: Callable[[Cycle], bool],
-    ) -> None:
+    def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
         self._relations = relations
         self._books = books
-        self._fits = fits
         self._ratio = values["size_ratio"]
         self._depth_share = values["depth_share"]
         self._near = values["near"]
@@ -317,8 +310,6 @@ class Baits:
         if party.open[cycle.side] is not cycle or cycle.due > at:
             return []
         party.open[cycle.side] = None
-        if not self._fits(cycle):
-            return []
         book = party.book
         touch = book.side(cycle.side).best()
         reach = 3 * self._near * book.reach.value
@@ -344,7 +335,7 @@ class Baits:
 
 
 PARAMETERS = (
-    Parameter("cycles", 4, 2, 64, "cycles", "So many times a bait was pulled while a smaller order stood opposite."),
+    Parameter("cycles", 3, 2, 64, "cycles", "So many times a bait was pulled while a smaller order stood opposite."),
     Parameter(
         "linked_cycles", 3, 0, 64, "cycles", "In so many the small order traded, or came together with the bait."
     ),
@@ -368,8 +359,11 @@ PARAMETERS = (
 """What spoofing and layering have in common."""
 
 
-def judged(detector: str, party: Party, values: Mapping[str, float], now: int, what: str) -> Alert | None:
-    """The alert about a party that has completed a cycle, if that makes it a pattern; `what`: the bait, for people."""
+def judged(detector: str, party: Party, values: Mapping[str, float], now: int) -> Alert | None:
+    """The alert about a party that has completed a cycle, if that makes it a pattern, and the detector's own.
+
+    Layering is what is done with ladders more often than not; everything else is spoofing.
+    """
     since = now - int(values["horizon"] * SECOND)
     cycles = [cycle for cycle in party.cycles if cycle.last_at >= since]
     kept = sum(at >= since for at in party.kept)
@@ -382,6 +376,8 @@ def judged(detector: str, party: Party, values: Mapping[str, float], now: int, w
     traded = sum(cycle.traded > 0 for cycle in cycles)
     if (
         now < party.muted_until
+        or (2 * sum(len(cycle.prices) >= values["layers"] for cycle in cycles) > len(cycles))
+        != (detector == "layering")
         or len(cycles) < values["cycles"]
         or linked < values["linked_cycles"]
         or share < values["cycle_share"]
@@ -394,6 +390,7 @@ def judged(detector: str, party: Party, values: Mapping[str, float], now: int, w
     ratios = sorted(cycle.bait / cycle.offered for cycle in cycles)
     ratio = ratios[len(ratios) // 2]
     severity: Severity = "high" if len(cycles) >= 2 * values["cycles"] else "medium"
+    what = "layers of orders" if detector == "layering" else "a large order"
     who = f"account {accounts[0]}" if len(accounts) == 1 else f"{len(accounts)} tied accounts"
     return Alert(
         detector=detector,

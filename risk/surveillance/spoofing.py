@@ -6,7 +6,7 @@ The bait of a spoofer is one or two orders, of whichever of the tied accounts; a
 from collections.abc import Mapping
 from typing import ClassVar
 
-from risk.surveillance.baits import PARAMETERS, Baits, Cycle, Party, judged
+from risk.surveillance.baits import PARAMETERS, Baits, Party, judged
 from risk.surveillance.messages import Alert, Books, Observation, Parameter, Relations
 
 
@@ -21,8 +21,7 @@ class Spoofing:
 
     def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
         self._values = dict(values)
-        self._layers = values["layers"]
-        self._baits = Baits(values, relations, books, self._fits)
+        self._baits = Baits(values, relations, books)
 
     def observe(self, observation: Observation) -> list[Alert]:
         """Take the next observation; the alerts it completes."""
@@ -33,9 +32,6 @@ class Spoofing:
         """Time has come to `now`: baits pulled a moment ago are gone for good."""
         return self._alerts(self._baits.advance(now), now)
 
-    def _fits(self, cycle: Cycle) -> bool:
-        return len(cycle.prices) < self._layers
-
     def _alerts(self, parties: list[Party], now: int) -> list[Alert]:
-        judgements = (judged(self.NAME, party, self._values, now, "an order") for party in parties)
+        judgements = (judged(self.NAME, party, self._values, now) for party in parties)
         return [alert for alert in judgements if alert is not None]
