@@ -63,8 +63,11 @@ def test_what_is_required_is_held_against_the_figures() -> None:
     assert [row.ok for row in rows if row.group in ("recall", "case precision")] == [False, False]
     honest = Score([], [case("spoofing", about=None)], 1)
     assert [row.ok for row in surveillance_table.honest_rows(crowd=honest, attacked=honest)] == [False, False]
-    assert surveillance_table.recorded_row(what="x", false=2, probe=True, commands=1).ok
-    assert not surveillance_table.recorded_row(what="x", false=3, probe=True, commands=1).ok
+    rows = [
+        surveillance_table.recorded_row(what="x", false=false, probe=True, commands=1, judged=judged)
+        for false, judged in ((2, True), (3, True), (3, False))
+    ]
+    assert [row.ok for row in rows] == [True, False, None]
 
 
 @pytest.mark.parametrize(

@@ -65,11 +65,14 @@ def honest_rows(*, crowd: Score, attacked: Score) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def recorded_row(*, what: str, false: int, probe: bool, commands: int) -> Row:
-    """False cases in the recorded flow; `probe`: whether the machine that probed was flagged, which is right."""
+def recorded_row(*, what: str, false: int, probe: bool, commands: int, judged: bool) -> Row:
+    """False cases in the recorded flow; `probe`: whether the machine that probed was flagged, which is right.
+
+    `judged`: whether the figure is held against what is required.
+    """
     return Row(
-        group="recorded flow", what=f"false cases, {what}", figure=false, unit="", required=f"<= {RECORDED_FALSE_MAX}",
-        ok=false <= RECORDED_FALSE_MAX,
+        group="recorded flow", what=f"false cases, {what}", figure=false, unit="",
+        required=f"<= {RECORDED_FALSE_MAX}" if judged else "", ok=false <= RECORDED_FALSE_MAX if judged else None,
         note=f"{commands:,} commands; the probing machine was {'' if probe else 'NOT '}flagged, which is "
         f"{'right' if probe else 'wrong'}",
     )  # fmt: skip

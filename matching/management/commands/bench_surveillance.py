@@ -99,7 +99,7 @@ class Command(BaseCommand):
         rows += surveillance_table.quality_rows(attacked)
         rows += surveillance_table.honest_rows(crowd=crowd, attacked=attacked)
         if options["recording"] is not None:
-            rows += self._recorded(options["recording"], limit=20_000 if quick else None)
+            rows += self._recorded(options["recording"], limit=20_000 if quick else None, details=options["details"])
         if quick:
             rows = [report.unjudged(row) for row in rows]
         width = max(shutil.get_terminal_size((150, 0)).columns, TABLE_WIDTH_MIN)
@@ -112,7 +112,7 @@ class Command(BaseCommand):
         if report.missed(rows):
             sys.exit(1)
 
-    def _recorded(self, folder: Path, *, limit: int | None) -> Iterator[Row]:
+    def _recorded(self, folder: Path, *, limit: int | None, details: bool) -> Iterator[Row]:
         """The recorded flow, dealt by either rule."""
         try:
             recording = recorded.load(folder=folder, limit=limit)
@@ -122,10 +122,14 @@ class Command(BaseCommand):
             outcome = judge(recorded.watched(recording=recording, by_size=by_size))
             right = [case for case in outcome.cases if case.roles == (recorded.PROBE,) and case.family == "messages"]
             for case in outcome.cases:
-                if case not in right:
+                if case not in right and details:
                     self.stdout.write(f"FALSE in the recording, {what}: {case.told()}")
             yield surveillance_table.recorded_row(
-                what=what, false=len(outcome.cases) - len(right), probe=bool(right), commands=outcome.commands
+                what=what,
+                false=len(outcome.cases) - len(right),
+                probe=bool(right),
+                commands=outcome.commands,
+                judged=not by_size,
             )
 
     def _carried_out(self, todo: Sequence[Task], processes: int, *, details: bool) -> Iterator[Outcome]:
