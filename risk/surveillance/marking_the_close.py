@@ -18,7 +18,7 @@ LOOK_EVERY = 10 * SECOND
 MINUTE = 60 * SECOND
 
 EARLIER = 4
-"""What accounts did in the window is compared with so many times its length before it."""
+"""What accounts did in a part of the window is compared with so many times its length before it, or a whole window."""
 
 TRADES_MAX = 50_000
 QUOTES_MAX = 20_000
@@ -97,7 +97,7 @@ class MarkingTheClose:
         Parameter("sudden", 0.3, 0, 100, "minutes", "In the last seconds: what is usually taken in so many minutes."),
         Parameter("many", 8, 3, 1000, "orders", "With so many orders the share below is enough."),
         Parameter("many_share", 0.05, 0.01, 1, "of volume", "The share that is enough with many orders."),
-        Parameter("sigmas", 0.5, 0, 20, "times", "Their orders swept so many times what the price usually moves."),
+        Parameter("sigmas", 0.2, 0, 20, "times", "Their orders swept so many times what the price usually moves."),
         Parameter("one_sided", 0.2, 0, 1, "of volume", "They took no more than this to the other side."),
         Parameter("haste", 4, 1, 100, "times", "They were so many times as fast as in the time before."),
         Parameter("turned", 0.2, 0, 1, "of volume", "They turned this part of it around afterwards."),
@@ -169,7 +169,7 @@ class MarkingTheClose:
                 deeds = self._deeds(market, fixing, window, up)
                 taken = sum(deed.same + deed.other for deed in deeds)
                 stepped = sum(deed.step for deed in deeds)
-                groups = tuple(deed for deed in deeds if self._one_sided(deed))
+                groups = tuple(deed for deed in deeds if self._one_sided(deed, window))
                 if part == PARTS[-1] and sum(deed.same for deed in groups) < self._sudden(market, fixing):
                     continue
                 if self._enough(groups, taken, stepped, usual, window):
@@ -184,7 +184,7 @@ class MarkingTheClose:
         span = max(MINUTE, fixing - earlier[0].at)
         return self._values["sudden"] * sum(trade.quantity for trade in earlier) * MINUTE / span
 
-    def _one_sided(self, deed: _Deeds) -> bool:
+    def _one_sided(self, deed: _Deeds, window: int) -> bool:
         """Whether a group was there for one side only, and hardly before."""
         values = self._values
         if len(deed.orders) + deed.quotes < 2:
@@ -192,7 +192,7 @@ class MarkingTheClose:
         return (
             deed.other <= values["one_sided"] * deed.same
             and deed.quotes_other <= values["one_sided"] * (deed.quotes + len(deed.orders))
-            and deed.same * EARLIER >= values["haste"] * deed.earlier
+            and deed.same * max(EARLIER, self._window // window) >= values["haste"] * deed.earlier
         )
 
     def _enough(self, groups: Sequence[_Deeds], taken: int, stepped: int, usual: float, window: int) -> bool:
@@ -214,7 +214,7 @@ class MarkingTheClose:
         """What every group did in the window, to one side and against it."""
         groups: defaultdict[int, _Deeds] = defaultdict(_Deeds)
         group_of = self._relations.group_of
-        since, earlier = fixing - window, fixing - (EARLIER + 1) * window
+        since, earlier = fixing - window, fixing - window - max(EARLIER * window, self._window)
         for trade in market.trades:
             if not earlier <= trade.at < fixing:
                 continue
