@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, connections
 from django.test import Client
 from django.urls import reverse
@@ -22,6 +23,7 @@ from risk.models import Account, Balance, Limit, Withdrawal
 from tests.api import Scene, SignedClient, make_scene
 from tests.builders import running_exchange
 from tests.operators import ask, decide, do, fill_in, operator, words
+from trading import environment
 from trading.desk import figures
 from trading.models import ApiKey, AuditEntry, OperatorRequest, User
 
@@ -395,3 +397,19 @@ def exported(client: Client, path: str, query: dict[str, str] | None = None) -> 
         return b"".join([part async for part in answer])  # type: ignore[attr-defined]
 
     return asyncio.run(read()).decode().splitlines()
+
+
+# ---------------------------------------------------------------------------------------------- settings
+
+
+def test_the_amounts_that_one_may_approve_are_read_by_asset(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WITHDRAWAL_ONE_PERSON_MAX", "btc:0.5, USDT:1000")
+    found = environment.amounts(name="WITHDRAWAL_ONE_PERSON_MAX")
+    assert found == {"BTC": Decimal("0.5"), "USDT": Decimal(1000)}
+
+
+@pytest.mark.parametrize("text", ["BTC", "BTC:", "BTC:-1", "BTC:1e3", "BTC:NaN", ":1", "BTC=1"])
+def test_amounts_that_make_no_sense_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, text: str):
+    monkeypatch.setenv("WITHDRAWAL_ONE_PERSON_MAX", text)
+    with pytest.raises(ImproperlyConfigured, match="WITHDRAWAL_ONE_PERSON_MAX"):
+        environment.amounts(name="WITHDRAWAL_ONE_PERSON_MAX")

@@ -172,6 +172,8 @@ def test_every_page_fits_and_is_photographed(at_sizes: Page, site: ServerProcess
         for name, path in PAGES.items():
             page.goto(path)
             expect(page.locator("html")).to_have_class(theme)
+            if name == "dashboard":
+                expect(page.locator("[data-live]")).to_have_attribute("data-live", "live")
             assert_no_horizontal_scrolling(page)
             shot(page, f"desk-{name}")
 
