@@ -6,12 +6,13 @@ What stands at fewer prices is spoofing; the layers and the trade may be differe
 from collections.abc import Mapping
 from typing import ClassVar
 
-from risk.surveillance.baits import PARAMETERS, Baits, Party, judged
+from risk.surveillance.bait_patterns import PARAMETERS, judged
+from risk.surveillance.baits import Baits, Party
 from risk.surveillance.messages import Alert, Books, Observation, Parameter, Relations
 
 
 class Layering:
-    """Finds groups that repeat it; the parameters are those of `baits`, and from how many prices on it is layering."""
+    """Finds groups that repeat it. The parameters: those of `bait_patterns`, and how many prices make layers."""
 
     NAME = "layering"
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (

@@ -6,12 +6,13 @@ The bait of a spoofer is one or two orders, of whichever of the tied accounts; a
 from collections.abc import Mapping
 from typing import ClassVar
 
-from risk.surveillance.baits import PARAMETERS, Baits, Party, judged
+from risk.surveillance.bait_patterns import PARAMETERS, judged
+from risk.surveillance.baits import Baits, Party
 from risk.surveillance.messages import Alert, Books, Observation, Parameter, Relations
 
 
 class Spoofing:
-    """Finds groups that repeat it; the parameters are those of `baits`, and from how many prices on it is layering."""
+    """Finds groups that repeat it. The parameters: those of `bait_patterns`, and how many prices make layers."""
 
     NAME = "spoofing"
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
