@@ -19,8 +19,8 @@ LEARNING_MOVES = 12
 SLACK = 2 * SECOND
 MINUTE = 60 * SECOND
 
-ORDERS_MIN = 3
-"""A push of fewer orders than this is an order, not a pattern."""
+ORDERS_MIN = 2
+"""Who pushed with a single order is not one of those who made it."""
 
 TURNED = 1.3
 """Who gave back so many times what it got did not leave but turn."""
@@ -67,8 +67,8 @@ class Part:
     """
 
     __slots__ = ("accounts", "against", "before", "before_gross", "bought", "bought_for", "exits", "first_at",
-                 "first_push_at", "first_sequence", "last_at", "last_sequence", "orders", "pushed", "sold",
-                 "sold_for")  # fmt: skip
+                 "first_push_at", "first_sequence", "last_at", "last_push_at", "last_sequence", "left_at",
+                 "orders", "pushed", "sold", "sold_for")  # fmt: skip
 
     def __init__(self) -> None:
         self.accounts: set[int] = set()
@@ -77,6 +77,7 @@ class Part:
         self.before = self.before_gross = self.pushed = self.against = 0
         self.bought = self.bought_for = self.sold = self.sold_for = 0
         self.first_at = self.first_sequence = self.first_push_at = self.last_at = self.last_sequence = 0
+        self.last_push_at = self.left_at = 0
 
     def get(self, trade: Traded, account_id: int) -> None:
         """Get something in the push's direction."""
@@ -89,6 +90,7 @@ class Part:
         self.sold += trade.quantity
         self.sold_for += trade.notional
         self.exits.add(order_id)
+        self.left_at = self.left_at or trade.at
         self._mark(trade, account_id)
 
     def push(self, trade: Traded) -> None:
@@ -96,7 +98,8 @@ class Part:
         self.pushed += trade.quantity
         self.orders.add(trade.taker_order_id)
         self.first_push_at = self.first_push_at or trade.at
-        self.sold = self.sold_for = 0
+        self.last_push_at = trade.at
+        self.sold = self.sold_for = self.left_at = 0
         self.exits.clear()
 
     def _mark(self, trade: Traded, account_id: int) -> None:
@@ -256,8 +259,7 @@ class PushedMarket:
                     part.push(trade)
                 else:
                     part.against += trade.quantity if at <= push.peak_at else 0
-            if at <= peak:
-                gets.get(trade, taker if along else maker)
+            gets.get(trade, taker if along else maker)
             if at >= first:
                 gives.give(trade, maker if along else taker, trade.maker_order_id if along else trade.taker_order_id)
         return Parts(parts, taken)
@@ -266,7 +268,7 @@ class PushedMarket:
 def member(part: Part, parts: Parts, push: Push, market: PushedMarket, values: Mapping[str, float]) -> bool:
     """Whether a group pushed from the beginning, with orders larger than usual, and is out again.
 
-    `values`: member, orders, size, against, quiet and exit, as in the detectors' tables.
+    `values`: member, orders, size, against, quiet, exit and exit_start, as in the detectors' tables.
     """
     if part.pushed < max(1.0, values["member"] * parts.taken) or len(part.orders) < ORDERS_MIN:
         return False
@@ -278,6 +280,7 @@ def member(part: Part, parts: Parts, push: Push, market: PushedMarket, values: M
         and part.against <= values["against"] * part.pushed
         and part.before_gross <= values["quiet"] * part.pushed
         and values["exit"] * part.bought <= part.sold <= TURNED * part.bought
+        and part.left_at <= part.last_push_at + values["exit_start"] * SECOND
         and price is not None
         and (price - push.start) / (push.peak - push.start) <= EARLY
     )
