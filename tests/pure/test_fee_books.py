@@ -94,7 +94,7 @@ def random_history(seed: int, commands: int) -> History:
     stream = Commands(random)
     now = START
     for _ in range(commands):
-        now += stream.wait() + random.choice((0, 0, 0, HOUR, 14 * HOUR))
+        now += stream.wait() + random.choice((0, 0, 0, HOUR, 14 * HOUR, 240 * HOUR))
         if random.random() < 0.1:
             history.tick(now)
         command = SetFeeTiers(random.choice(TABLES), USDT) if random.random() < 0.01 else stream.next(rules=False)
@@ -149,6 +149,30 @@ def test_a_fee_in_the_base_asset_is_worth_what_it_cost_at_the_price_of_its_trade
     value = Fraction(value_of(trade, fee, MarketScales(1, 2, base_scale, quote_scale)), 10**18)
     assert abs(value) <= abs(exact) < abs(value) + Fraction(1, 10**18)
     assert value * exact >= 0
+
+
+def test_the_first_order_of_a_day_pays_the_tier_that_the_night_left_and_may_reach_it_again():
+    history = History()
+    for command in (
+        messages.CreateAsset("BTC", "Bitcoin", 4),
+        messages.CreateAsset("USDT", "Tether", 2),
+        messages.CreateMarket(BTC, USDT, parameters()),
+        SetFeeTiers((FeeTier(0, 1_000, 1_500), FeeTier(50_000, 500, 900)), USDT),
+        messages.OpenAccount(1),
+        messages.OpenAccount(2),
+        messages.Deposit(3, BTC, 10**9),
+        messages.Deposit(4, USDT, 10**9),
+        PlaceOrder(3, 1, "sell", price=100_00, quantity=20_0000),
+        PlaceOrder(4, 1, "buy", price=100_00, quantity=6_0000),
+    ):
+        history.apply(command, START)
+    later = START + 30 * MICROSECONDS_PER_DAY
+    for _ in range(2):
+        history.apply(PlaceOrder(4, 1, "buy", price=100_00, quantity=6_0000), later)
+    last = history.exchange.state.sequence
+    assert [rates for _, rates in history.tiers[4]] == [(1_000, 1_500), (500, 900), (1_000, 1_500), (500, 900)]
+    assert [sequence for sequence, _ in history.tiers[4]][2:] == [last - 1, last]
+    assert [history.rates(4, 1, sequence)[1] for sequence in (last - 2, last - 1, last)] == [1_500, 1_500, 900]
 
 
 def test_a_tier_is_reached_by_trading_and_lost_when_its_day_leaves_the_thirty():
