@@ -28,7 +28,7 @@ class MomentumIgnition(PushDetector):
         Parameter("exit", 0.35, 0.1, 1, "of volume", "It gave back this part of what it got, and not much more."),
         Parameter("exit_start", 40, 1, 600, "seconds", "It began to so soon after its last order of the push."),
         Parameter("exit_time", 300, 10, 3600, "seconds", "So soon after the move's peak it was out."),
-        Parameter("reversal", 0.3, 0, 1, "of the move", "This part of the move was undone by then."),
+        Parameter("reversal", 0.15, 0, 1, "of the move", "This part of the move was undone by then."),
         Parameter("mute", 60, 0, 86_400, "seconds", "The same accounts are not reported again for so long."),
     )
 

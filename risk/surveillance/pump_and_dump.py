@@ -28,7 +28,7 @@ class PumpAndDump(PushDetector):
         Parameter("exit", 0.5, 0.1, 1, "of volume", "It sold this part of what it had bought, and not much more."),
         Parameter("exit_start", 120, 1, 3600, "seconds", "It began to so soon after its last order of the rush."),
         Parameter("exit_time", 900, 60, 7200, "seconds", "So soon after the peak it had sold."),
-        Parameter("reversal", 0.3, 0, 1, "of the rise", "This part of the rise was undone by then."),
+        Parameter("reversal", 0.15, 0, 1, "of the rise", "This part of the rise was undone by then."),
         Parameter("mute", 1800, 0, 86_400, "seconds", "The same accounts are not reported again for so long."),
     )
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from risk.surveillance.messages import Alert, Books, Observation, Parameter, Placed, Relations, Severity, Traded
 from risk.surveillance.prices import SECOND
@@ -14,9 +15,9 @@ REMEMBERED_MAX = 20_000
 class PushDetector(ABC):
     """Watches every market's pushes over the `HORIZONS` (seconds) of its kind."""
 
-    NAME: str
-    PARAMETERS: tuple[Parameter, ...]
-    HORIZONS: Sequence[int]
+    NAME: ClassVar[str]
+    PARAMETERS: ClassVar[tuple[Parameter, ...]]
+    HORIZONS: ClassVar[Sequence[int]]
 
     def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
         self._values = values
