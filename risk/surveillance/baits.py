@@ -102,10 +102,22 @@ class Party:
     """A group of tied accounts on one market: its resting orders, its last pulls and fills, and its cycles.
 
     `kept`: when a bait was pulled and something came in its place; `others`: when an order as large was pulled that was
-    no bait, as nothing small stood on the other side.
+    no bait, as nothing small stood on the other side; `rolled_at`: when what came in a linked bait's place was seen.
     """
 
-    __slots__ = ("book", "cycles", "fills", "kept", "market_id", "muted_until", "open", "others", "pulls", "resting")
+    __slots__ = (
+        "book",
+        "cycles",
+        "fills",
+        "kept",
+        "market_id",
+        "muted_until",
+        "open",
+        "others",
+        "pulls",
+        "resting",
+        "rolled_at",
+    )
 
     def __init__(self, market_id: int, book: MarketView) -> None:
         self.market_id = market_id
@@ -117,6 +129,7 @@ class Party:
         self.cycles: deque[Cycle] = deque(maxlen=CYCLES_MAX)
         self.kept: deque[int] = deque(maxlen=CYCLES_MAX)
         self.others: deque[int] = deque(maxlen=CYCLES_MAX)
+        self.rolled_at: dict[Side, int] = {"buy": 0, "sell": 0}
         self.muted_until = 0
 
 
@@ -264,6 +277,7 @@ class Baits:
             if not party.others or at - party.others[-1] > self._lead:
                 party.others.append(at)
             return None
+        cycle.linked = cycle.linked or cycle.first_at <= party.rolled_at[side]
         cycle.pulled = sum(order.remaining for order in orders if order.pulled_at is not None)
         return cycle
 
@@ -317,6 +331,8 @@ class Baits:
         )
         if cycle.pulled < self._pulled_share * cycle.bait or left > (1 - self._pulled_share) * cycle.bait:
             party.kept.append(at)
+            if cycle.linked:
+                party.rolled_at[cycle.side] = at
             return []
         party.cycles.append(cycle)
         return [party]
