@@ -83,3 +83,18 @@ def test_a_grid_that_is_stopped_and_put_up_again_is_honest():
         market.wait(5)
         market.limit("maker", "buy", 999, 60)
     assert market.alerts == []
+
+
+def test_a_ladder_that_rolls_on_behind_the_same_order_is_layering():
+    market = Watched(Layering)
+    for _ in range(3):
+        small = market.limit("L", "buy", 1_000, 20)
+        for number in range(5):
+            ladder = [market.limit("L", "sell", price + number % 2, 100) for price in PRICES]
+            market.wait(4)
+            market.cancel(*ladder)
+        market.wait(15)
+        market.cancel(small)
+    [alert] = market.alerts
+    assert alert.account_ids == market.ids("L")
+    assert alert.figures["traded_cycles"] == 0
