@@ -3,6 +3,8 @@
 Accused are the early buyers who are the late sellers; latecomers, who bought during the rush and lost, are the victims.
 """
 
+from typing import ClassVar
+
 from risk.surveillance.messages import Parameter
 from risk.surveillance.push_detector import PushDetector
 from risk.surveillance.pushes import Part, Push
@@ -11,9 +13,9 @@ from risk.surveillance.pushes import Part, Push
 class PumpAndDump(PushDetector):
     """Finds accounts that gather, drive the price up, and sell into the rush."""
 
-    NAME = "pump_and_dump"
+    NAME: ClassVar[str] = "pump_and_dump"
     HORIZONS = (60, 120, 240, 400)
-    PARAMETERS = (
+    PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("sigmas", 2, 1, 50, "times", "The price rose so many times its usual move, within 400 seconds."),
         Parameter("share", 0.3, 0.05, 1, "of volume", "They took this share of all that was bought in the rush."),
         Parameter("minutes", 0.7, 0, 100, "minutes", "As much as is usually taken by everybody in this time."),
@@ -21,7 +23,7 @@ class PumpAndDump(PushDetector):
         Parameter("orders", 6, 3, 100, "orders", "Each group took and gave back with so many orders or more."),
         Parameter("size", 2, 0, 100, "times", "Its orders are so many times as large as the usual one."),
         Parameter("against", 0.15, 0, 1, "of volume", "It sold no more than this during the rush."),
-        Parameter("quiet", 1, 0, 100, "of volume", "It traded no more than this in the time before."),
+        Parameter("quiet", 1, 0, 100, "of volume", "It gained or lost no more than this in the time before."),
         Parameter("gathered", 0.03, 0, 10, "of volume", "It bought at least this much in the time before."),
         Parameter("before", 1200, 60, 7200, "seconds", "The time before the rush that is looked at."),
         Parameter("lasting", 480, 30, 3600, "seconds", "A rush lasts no longer than this."),

@@ -25,6 +25,9 @@ ORDERS_MIN = 2
 TURNED = 1.3
 """Who gave back so many times what it got did not leave but turn."""
 
+BUSY = 2.5
+"""Who traded more than so many times the push in the time before is busy anyway."""
+
 EARLY = 0.6
 """Who only began when the price had gone more than this part of its way followed others."""
 
@@ -278,7 +281,8 @@ def member(part: Part, parts: Parts, push: Push, market: PushedMarket, values: M
     return (
         part.pushed >= values["size"] * market.order * len(part.orders)
         and part.against <= values["against"] * part.pushed
-        and part.before_gross <= values["quiet"] * part.pushed
+        and abs(part.before) <= values["quiet"] * part.pushed
+        and part.before_gross <= BUSY * part.pushed
         and values["exit"] * part.bought <= part.sold <= TURNED * part.bought
         and part.left_at <= part.last_push_at + values["exit_start"] * SECOND
         and price is not None
