@@ -5,13 +5,17 @@ message does no harm, and neither does a broker that was down.
 """
 
 import os
+import shutil
 
 from celery import Celery
 from celery.signals import setup_logging
 from django.conf import settings
 
+from trading import file_broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trading.settings")
 
+file_broker.register()
 app = Celery("bourse")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.imports = ("trading.tasks",)
@@ -22,9 +26,13 @@ def keep_logging(**_: object) -> None:
     """Django's settings say how to log; Celery need not."""
 
 
-def make_folders() -> None:
-    """Make the folders of the broker that needs no service. Raises OSError."""
+def empty_folders() -> None:
+    """Make the folders of the broker that needs no service, or empty them: what a kill left half done is no loss.
+
+    Raises OSError.
+    """
     for name in ("data_folder_in", "control_folder"):
         folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get(name)
         if folder:
+            shutil.rmtree(folder, ignore_errors=True)
             os.makedirs(folder, mode=0o700, exist_ok=True)

@@ -13,7 +13,7 @@ from celery.beat import EmbeddedService, Scheduler
 from celery.exceptions import SecurityWarning
 from django.core.management.base import BaseCommand
 
-from trading.celery import app, make_folders
+from trading.celery import app, empty_folders
 
 BEAT_LONGEST_SLEEP = 1.0
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start both."""
-        make_folders()
+        empty_folders()
         app.loader.import_default_modules()  # beat asks once what its schedule is, and the tasks make it
         warnings.simplefilter("ignore", SecurityWarning)  # in the demo root may well run it
         if options["with_parent"]:
