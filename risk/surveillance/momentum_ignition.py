@@ -14,7 +14,7 @@ from risk.surveillance.pushes import Part, Push
 class MomentumIgnition(PushDetector):
     """Finds accounts that push a price and leave through those who follow."""
 
-    NAME: ClassVar[str] = "momentum_ignition"
+    NAME: str = "momentum_ignition"
     HORIZONS = (3, 8, 20, 45, 90)
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("sigmas", 2, 1, 50, "times", "The price moved so many times its usual move, within 90 seconds."),

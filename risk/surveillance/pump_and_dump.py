@@ -13,7 +13,7 @@ from risk.surveillance.pushes import Part, Push
 class PumpAndDump(PushDetector):
     """Finds accounts that gather, drive the price up, and sell into the rush."""
 
-    NAME: ClassVar[str] = "pump_and_dump"
+    NAME: str = "pump_and_dump"
     HORIZONS = (60, 120, 240, 400)
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("sigmas", 2, 1, 50, "times", "The price rose so many times its usual move, within 400 seconds."),

@@ -15,7 +15,7 @@ REMEMBERED_MAX = 20_000
 class PushDetector(ABC):
     """Watches every market's pushes over the `HORIZONS` (seconds) of its kind."""
 
-    NAME: ClassVar[str]
+    NAME: str
     PARAMETERS: ClassVar[tuple[Parameter, ...]]
     HORIZONS: ClassVar[Sequence[int]]
 
