@@ -37,7 +37,7 @@ class FrontRunning:
         Parameter("chance", 1e-5, 0, 0.01, "probability", "So often by chance is rarer than this."),
         Parameter("related_events", 4, 2, 100, "events", "So often if the two have something in common."),
         Parameter("related_chance", 0.001, 0, 0.1, "probability", "And by chance rarer than this."),
-        Parameter("lift", 3, 1, 100, "times", "So many times more often than expected."),
+        Parameter("lift", 5, 1, 100, "times", "So many times more often than expected."),
         Parameter("behind", 0.4, 0, 1, "of events", "No more than this are as shortly behind the customer's orders."),
         Parameter("mute", 1800, 0, 86_400, "seconds", "The same accounts are not reported again for so long."),
     )

@@ -6,6 +6,8 @@ minutes while the price came back, lit it. Followers come later, whales stay in,
 
 from typing import ClassVar
 
+from typing import ClassVar
+
 from risk.surveillance.messages import Parameter
 from risk.surveillance.push_detector import PushDetector
 from risk.surveillance.pushes import Part, Push
@@ -14,7 +16,7 @@ from risk.surveillance.pushes import Part, Push
 class MomentumIgnition(PushDetector):
     """Finds accounts that push a price and leave through those who follow."""
 
-    NAME: str = "momentum_ignition"
+    NAME = "momentum_ignition"
     HORIZONS = (3, 8, 20, 45, 90)
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("sigmas", 2, 1, 50, "times", "The price moved so many times its usual move, within 90 seconds."),

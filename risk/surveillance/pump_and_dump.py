@@ -5,6 +5,8 @@ Accused are the early buyers who are the late sellers; latecomers, who bought du
 
 from typing import ClassVar
 
+from typing import ClassVar
+
 from risk.surveillance.messages import Parameter
 from risk.surveillance.push_detector import PushDetector
 from risk.surveillance.pushes import Part, Push
@@ -13,7 +15,7 @@ from risk.surveillance.pushes import Part, Push
 class PumpAndDump(PushDetector):
     """Finds accounts that gather, drive the price up, and sell into the rush."""
 
-    NAME: str = "pump_and_dump"
+    NAME = "pump_and_dump"
     HORIZONS = (60, 120, 240, 400)
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("sigmas", 2, 1, 50, "times", "The price rose so many times its usual move, within 400 seconds."),
