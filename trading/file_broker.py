@@ -18,12 +18,12 @@ URL = "bourse-files://"
 class Channel(filesystem.Channel):
     """A channel whose messages appear at once or not at all."""
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]  # as kombu's own
         """Write beside the final name and rename: kombu's own naming, which orders messages by time."""
         name = f"{round(time.monotonic() * 1000)}_{uuid.uuid4()}.{queue}.msg"
         path = os.path.join(self.data_folder_out, name)
         with open(f"{path}.part", "wb") as file:
-            file.write(str_to_bytes(dumps(message)))
+            file.write(str_to_bytes(dumps(payload)))
         os.replace(f"{path}.part", path)
 
 

@@ -1,4 +1,4 @@
-"""Who may act and what operators did: users, browsers they are signed in with, API keys, the desk's requests and log."""
+"""Who may act and what operators did: users, their browsers and API keys, the desk's requests and log."""
 
 import uuid
 from typing import Any

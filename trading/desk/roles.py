@@ -43,6 +43,7 @@ ADMIN = {
     "auth.change_group",
     "auth.delete_group",
     "auth.view_group",
+    "notifications.change_delivery",
 }
 ROLES: dict[str, set[str]] = {
     "support": set(),
