@@ -6,8 +6,6 @@ minutes while the price came back, lit it. Followers come later, whales stay in,
 
 from typing import ClassVar
 
-from typing import ClassVar
-
 from risk.surveillance.messages import Parameter
 from risk.surveillance.push_detector import PushDetector
 from risk.surveillance.pushes import Part, Push

@@ -5,8 +5,6 @@ Accused are the early buyers who are the late sellers; latecomers, who bought du
 
 from typing import ClassVar
 
-from typing import ClassVar
-
 from risk.surveillance.messages import Parameter
 from risk.surveillance.push_detector import PushDetector
 from risk.surveillance.pushes import Part, Push
