@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from risk import cases
 from risk.models import Alert, Case, CaseNote, DetectorSetting
 from risk.surveillance.messages import Alert as Finding
-from risk.surveillance.messages import Relation, Relations
+from risk.surveillance.messages import Relation, Relations, Severity
 from trading.models import User
 from trading.watch.consumer import settings_of_detectors
 
@@ -20,19 +20,26 @@ NOON = 1_780_000_000_000_000
 pytestmark = pytest.mark.django_db
 
 
-def finding(*accounts: int, detector: str = "spoofing", at: int = NOON, market_id: int | None = 1, **fields) -> Finding:
+def finding(
+    *accounts: int,
+    detector: str = "spoofing",
+    severity: Severity = "medium",
+    at: int = NOON,
+    market_id: int | None = 1,
+) -> Finding:
     """An alert's content about `accounts`, a minute long from `at` on."""
-    values = {"severity": "medium", "first_sequence": at, "last_sequence": at + 1} | fields
     return Finding(
         detector=detector,
+        severity=severity,
         account_ids=tuple(sorted(accounts)),
         market_id=market_id,
+        first_sequence=at,
+        last_sequence=at + 1,
         first_at=at,
         last_at=at + MINUTE,
         figures={"ratio": 3.5},
         thresholds={"ratio": 3.0},
         text="It looks like it.",
-        **values,
     )
 
 

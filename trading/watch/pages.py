@@ -141,9 +141,7 @@ def _shown(request: HttpRequest, case: Case, bound: dict[str, Any], status: int 
         if one < other and (ties := known.between(one, other))
     ]
     notes = list(case.notes.select_related("author").order_by("-id")[:NOTES_SHOWN])
-    results = InboxCommand.objects.in_bulk([note.inbox_id for note in notes if note.inbox_id is not None])
-    for note in notes:
-        note.command = results.get(note.inbox_id)
+    commands = InboxCommand.objects.in_bulk([note.inbox_id for note in notes if note.inbox_id is not None])
     context = {
         **admin.site.each_context(request),
         "title": f"Case {case.pk}",
@@ -151,7 +149,7 @@ def _shown(request: HttpRequest, case: Case, bound: dict[str, Any], status: int 
         "accounts": [owners[account_id] for account_id in case.account_ids if account_id in owners],
         "ties": ties,
         "alerts": list(case.alerts.select_related("market").order_by("-id")[:ALERTS_SHOWN]),
-        "notes": notes,
+        "notes": [(note, commands.get(note.inbox_id or 0)) for note in notes],
         "may_change": audit.operator_of(request).has_perm("risk.change_case"),
         "forms": {name: bound.get(name) or _form(name, case) for name in ("note", "assign", "state", "measure")},
     }
@@ -228,12 +226,12 @@ def _set(request: HttpRequest, form: DetectorsForm, stored: dict[tuple[str, str]
     changed = {key for key in {*values, *stored} if values.get(key) != stored.get(key)}
     with transaction.atomic():
         for detector, parameter in sorted(changed):
-            where = {"detector": detector, "parameter": parameter}
             if (detector, parameter) in values:
-                value = values[detector, parameter]
-                DetectorSetting.objects.update_or_create(**where, defaults={"value": value})
+                DetectorSetting.objects.update_or_create(
+                    detector=detector, parameter=parameter, defaults={"value": values[detector, parameter]}
+                )
             else:
-                DetectorSetting.objects.filter(**where).delete()
+                DetectorSetting.objects.filter(detector=detector, parameter=parameter).delete()
         if changed:
             audit.record(
                 request=request,
