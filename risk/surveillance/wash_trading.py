@@ -35,6 +35,10 @@ PREVENTED_MAX = 256
 REMEMBERED_MAX = 20_000
 
 
+Pair = tuple[int, int, int]
+"""Market, and two accounts, the smaller id first."""
+
+
 class Circle(NamedTuple):
     """What accounts did among themselves. Quantities in base units."""
 
@@ -109,7 +113,8 @@ class WashTrading:
         self._markets: dict[int, Meetings] = {}
         self._prevented: dict[tuple[int, int], deque[SelfTradePrevented]] = {}
         self._said: dict[tuple[int, int], int] = {}
-        self._looked: dict[tuple[int, int, int], int] = {}
+        self._looked: dict[Pair, int] = {}
+        self._due: dict[Pair, int] = {}
 
     def observe(self, observation: Observation) -> list[Alert]:
         """Take the next observation; the alerts it completes."""
@@ -123,8 +128,11 @@ class WashTrading:
         return []
 
     def advance(self, now: int) -> list[Alert]:
-        """Time alone completes nothing here."""
-        return []
+        """Pairs that met again right after a look are looked at once more when its pause is over."""
+        if not self._due:
+            return []
+        due = [pair for pair, at in self._due.items() if at <= now]
+        return [alert for pair in due for alert in self._look(pair, now)]
 
     # ------------------------------------------------------------------------------------------ trades
 
@@ -137,20 +145,31 @@ class WashTrading:
         tied = self._relations.group_of(taker) == self._relations.group_of(maker)
         if not tied and (count < 3 or not self._close(table, taker, maker, count)):
             return []
-        if self._muted(trade.market_id, (taker, maker), trade.at):
-            return []
         pair = (trade.market_id, min(taker, maker), max(taker, maker))
-        if self._looked.get(pair, 0) > trade.at - LOOK_PAUSE:
+        looked = self._looked.get(pair, -LOOK_PAUSE)
+        if looked > trade.at - LOOK_PAUSE:
+            self._due.setdefault(pair, looked + LOOK_PAUSE)
+            return []
+        return self._look(pair, trade.at)
+
+    def _look(self, pair: Pair, now: int) -> list[Alert]:
+        """Look closely at two accounts and those around them."""
+        self._due.pop(pair, None)
+        market_id, *both = pair
+        if self._muted(market_id, both, now):
             return []
         if len(self._looked) >= REMEMBERED_MAX:
             self._looked.clear()
-        self._looked[pair] = trade.at
-        circle = self._strangers(table, taker, maker)
+            self._due.clear()
+        self._looked[pair] = now
+        table = self._table(market_id)
+        tied = self._relations.group_of(both[0]) == self._relations.group_of(both[1])
+        circle = self._strangers(table, *both)
         if circle is not None:
-            return [self._alert(trade.market_id, circle, tied=False, now=trade.at)]
-        circle = self._linked_circle(table, taker) if tied else None
-        if circle is not None and not self._muted(trade.market_id, circle.accounts, trade.at):
-            return [self._alert(trade.market_id, circle, tied=True, now=trade.at)]
+            return [self._alert(market_id, circle, tied=False, now=now)]
+        circle = self._linked_circle(table, both[0]) if tied else None
+        if circle is not None and not self._muted(market_id, circle.accounts, now):
+            return [self._alert(market_id, circle, tied=True, now=now)]
         return []
 
     def _table(self, market_id: int) -> Meetings:

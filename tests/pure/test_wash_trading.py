@@ -67,6 +67,23 @@ def test_tied_accounts_need_fewer_meetings_and_may_trade_one_way():
     assert not strangers.alerts
 
 
+def test_tied_accounts_that_are_all_of_a_market_are_found():
+    market = WatchedMarket(WashTrading, [tied(7, 8)])
+    swap(market, 600, 7, 8, 12)
+    assert [alert.account_ids for alert in market.alerts] == [(7, 8)]
+
+
+def test_a_burst_is_looked_at_when_it_is_over():
+    market = WatchedMarket(WashTrading, [tied(7, 8)])
+    market.breathe(0, 600)
+    for number in range(12):
+        market.trade(600 + number / 10, 7, "sell" if number % 2 else "buy", 5, 8)
+    assert not market.alerts
+    market.breathe(602, 610)
+    [alert] = market.alerts
+    assert (alert.account_ids, alert.figures["meetings"]) == ((7, 8), 12)
+
+
 def test_a_maker_who_meets_every_taker_all_day_is_innocent():
     market = WatchedMarket(WashTrading)
     for number in range(600):
