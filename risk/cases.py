@@ -156,11 +156,3 @@ def workers() -> QuerySet[Any]:
     by_role, by_name = Q(groups__permissions__codename="change_case"), Q(user_permissions__codename="change_case")
     may = Q(is_superuser=True) | by_role | by_name
     return get_user_model().objects.filter(may, is_active=True, is_staff=True).distinct().order_by("username")
-
-
-def alerts_by_severity() -> dict[str, int]:
-    """Open cases by severity, the highest first."""
-    counts = dict.fromkeys(reversed(SEVERITIES), 0)
-    for severity in Case.objects.filter(closed_at=None).values_list("severity", flat=True)[:10_000]:
-        counts[severity] += 1
-    return counts

@@ -1,7 +1,5 @@
 """Alerts in the database: one case for one group and conduct, whose history nobody can change."""
 
-from datetime import UTC, datetime
-
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
@@ -123,12 +121,3 @@ def test_the_database_refuses_to_forget() -> None:
 def test_operators_values_replace_the_defaults() -> None:
     DetectorSetting.objects.create(detector="wash_trading", parameter="meetings", value=10_000)
     assert settings_of_detectors() == {"wash_trading": {"meetings": 10_000}}
-
-
-def test_severities_are_counted_among_open_cases() -> None:
-    store(finding(3, severity="high"), finding(5), finding(7, severity="low"))
-    closed = store(finding(9))[0]
-    Case.objects.filter(pk=closed.pk).update(
-        state="duplicate", outcome="As case 1.", closed_at=datetime(2026, 1, 1, tzinfo=UTC)
-    )
-    assert cases.alerts_by_severity() == {"high": 1, "medium": 1, "low": 1}

@@ -55,7 +55,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What an alert rests on, replayed. `skipped`: steps of other accounts that were left out to keep it short."""
+    """What an alert rests on, replayed. `skipped`: steps left out to keep it short, others' first."""
 
     market: str
     account_ids: list[int]
@@ -98,7 +98,7 @@ class _Replay:
         self.market = self._market(alert)
 
     def run(self, steps: Iterable[Step]) -> Evidence:
-        """Frames of all steps on the market; of others' if there are too many, only those that the accused meet."""
+        """Frames of the steps on the market; when there are many, only of those in which the accused act or trade."""
         found = [self._frame(self.alert.first_sequence - 1, self.state.now, "before", None, "The book before it.")]
         spare = 0
         for step in steps:

@@ -45,7 +45,7 @@ class BookReplay extends HTMLElement {
     };
     this.#parts.step.setAttribute("aria-live", "polite");
     const { back, next, play, range, step, bids, asks } = this.#parts;
-    const more = skipped ? [make("p", { className: "watch-muted", textContent: `${skipped} steps of others are left out.` })] : [];
+    const more = skipped ? [make("p", { className: "watch-muted", textContent: `${skipped} more steps are left out.` })] : [];
     this.replaceChildren(
       make("div", { className: "replay-controls" }, back, play, next, range),
       step,
