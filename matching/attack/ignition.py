@@ -10,8 +10,8 @@ from matching.engine.messages import Side
 class Style(NamedTuple):
     """`quiet` orders over `quiet_seconds`, then `push` orders over `push_seconds`, then out over `exit_seconds`.
 
-    Sizes in clips: of a quiet order and of an order of the push. `accounts` share all of it. `resting`: the way out is
-    by limit orders. `inside`: the accounts also trade with each other, for the volume's looks.
+    Sizes in clips: of a quiet order and of an order of the push. `accounts` share all of it. `resting`: which part of
+    the way out is by limit orders. `inside`: the accounts also trade with each other, for the volume's looks.
     """
 
     quiet: tuple[int, int] = (5, 10)
@@ -26,7 +26,7 @@ class Style(NamedTuple):
     accounts: tuple[int, int] = (1, 1)
     varied: float = 0.25
     down: float = 0.4
-    resting: bool = False
+    resting: float = 0
     inside: bool = False
     mixed: bool = False
     minutes: float = 9
@@ -38,12 +38,13 @@ IGNITION = {
     "split": Style(accounts=(2, 4)),
     "varied": Style(varied=0.9, push=(3, 14), push_seconds=(1, 30), exit_seconds=(10, 140), minutes=12),
     "mixed": Style(mixed=True),
-    "resting_exit": Style(resting=True, exit_seconds=(30, 110)),
+    "resting_exit": Style(resting=1, exit_seconds=(30, 110)),
 }
 
 PUMP = Style(
-    quiet=(12, 20), quiet_seconds=(300, 600), quiet_size=(0.9, 2.2), push=(10, 16), push_seconds=(50, 130),
-    push_size=(2.5, 5), wait=(2, 15), exit_seconds=(60, 150), rounds=(1, 1), accounts=(2, 3), down=0, minutes=20,
+    quiet=(18, 28), quiet_seconds=(300, 600), quiet_size=(3.5, 6.5), push=(10, 16), push_seconds=(40, 110),
+    push_size=(6, 11), wait=(0.5, 3), exit_seconds=(70, 160), resting=0.5, rounds=(1, 1), accounts=(2, 3), down=0,
+    minutes=20,
 )  # fmt: skip
 
 PUMPING = {
@@ -133,14 +134,13 @@ def _leave(attack: Attack, style: Style, traders: list[Trader], side: Side, held
     seconds_out = attack.between(style.exit_seconds)
     parts = max(5, round(seconds_out / chance.uniform(5, 11)))
     seconds = seconds_out / parts
-    total = dict(held)
     for part in range(parts):
         for who, trader in enumerate(traders):
-            lots = held[who] if part == parts - 1 else min(held[who], total[who] * chance.uniform(0.6, 1.4) / parts)
+            lots = min(1, chance.uniform(0.6, 1.4) / (parts - part)) * held[who] if part < parts - 1 else held[who]
             if lots < 1:
                 continue
             best = floor.best(other(side))
-            if style.resting and best is not None and part < parts - 1:
+            if best is not None and part < parts - 1 and chance.random() < style.resting:
                 order = trader.limit(other(side), best - chance.randint(0, 1) * sign(other(side)) * -1, lots)
                 yield seconds * chance.uniform(0.5, 1.0)
                 rest = trader.left(order)

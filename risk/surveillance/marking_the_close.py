@@ -4,7 +4,7 @@ At every fixing the windows before it are looked at: who took or stepped ahead o
 before, and swept further than the price usually goes. Who then stops and turns back within minutes is reported.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -24,6 +24,8 @@ TRADES_MAX = 50_000
 QUOTES_MAX = 20_000
 REMEMBERED_MAX = 20_000
 BACK_ORDERS_MIN = 2
+MEMORY_WINDOWS = 9
+"""So many windows before a fixing are remembered, to know what is usual for everybody."""
 
 
 class _Deeds:
@@ -32,12 +34,13 @@ class _Deeds:
     `swept`: from the touch to the worst price that its orders got; `step`: by how much its quotes were the best ones.
     """
 
-    __slots__ = ("accounts", "earlier", "first_at", "first_sequence", "last_at", "last_sequence", "orders", "other",
-                 "quotes", "quotes_other", "same", "step", "swept")  # fmt: skip
+    __slots__ = ("accounts", "earlier", "earlier_trades", "first_at", "first_sequence", "last_at", "last_sequence",
+                 "orders", "other", "quotes", "quotes_other", "same", "step", "swept")  # fmt: skip
 
     def __init__(self) -> None:
         self.accounts: set[int] = set()
         self.orders: dict[int, int] = {}
+        self.earlier_trades: list[Traded] = []
         self.same = self.other = self.earlier = 0
         self.swept = self.step = self.quotes = self.quotes_other = 0
         self.first_at = self.last_at = self.first_sequence = self.last_sequence = 0
@@ -51,6 +54,22 @@ class _Deeds:
         self.orders[trade.taker_order_id] = max(reach, known)
         self.swept += max(0, reach - known)
         self.mark(trade, trade.taker_account_id)
+
+    def busiest(self, window: int) -> tuple[int, int]:
+        """The most that it took in a stretch of `window` microseconds before, and with how many orders at most."""
+        most = most_orders = quantity = first = 0
+        orders: Counter[int] = Counter()
+        for trade in self.earlier_trades:
+            quantity += trade.quantity
+            orders[trade.taker_order_id] += 1
+            while (oldest := self.earlier_trades[first]).at <= trade.at - window:
+                quantity -= oldest.quantity
+                orders[oldest.taker_order_id] -= 1
+                if not orders[oldest.taker_order_id]:
+                    del orders[oldest.taker_order_id]
+                first += 1
+            most, most_orders = max(most, quantity), max(most_orders, len(orders))
+        return most, most_orders
 
     def mark(self, observation: Traded | Placed, account_id: int) -> None:
         """This is one of the deeds."""
@@ -100,6 +119,7 @@ class MarkingTheClose:
         Parameter("sigmas", 0.2, 0, 20, "times", "Their orders swept so many times what the price usually moves."),
         Parameter("one_sided", 0.2, 0, 1, "of volume", "They took no more than this to the other side."),
         Parameter("haste", 4, 1, 100, "times", "They were so many times as fast as in the time before."),
+        Parameter("busiest", 2, 0, 100, "times", "They took so many times as much as in any stretch as long before."),
         Parameter("turned", 0.2, 0, 1, "of volume", "They turned this part of it around afterwards."),
         Parameter("reversal_time", 600, 10, 3600, "seconds", "So soon after the fixing they did."),
     )
@@ -154,7 +174,7 @@ class MarkingTheClose:
 
     def _suspicions(self, market: _Market, fixing: int) -> list[_Suspicion]:
         """Every part of the window in which somebody was on one side only, the longest first."""
-        oldest = fixing - (EARLIER + 1) * self._window
+        oldest = fixing - MEMORY_WINDOWS * self._window
         trades = market.trades
         while trades and trades[0].at < oldest:
             trades.popleft()
@@ -189,8 +209,11 @@ class MarkingTheClose:
         values = self._values
         if len(deed.orders) + deed.quotes < 2:
             return False
+        most, most_orders = deed.busiest(window)
         return (
-            deed.other <= values["one_sided"] * deed.same
+            deed.same >= values["busiest"] * most
+            and len(deed.orders) + deed.quotes >= most_orders
+            and deed.other <= values["one_sided"] * deed.same
             and deed.quotes_other <= values["one_sided"] * (deed.quotes + len(deed.orders))
             and deed.same * max(EARLIER, self._window // window) >= values["haste"] * deed.earlier
         )
@@ -216,12 +239,13 @@ class MarkingTheClose:
         group_of = self._relations.group_of
         since, earlier = fixing - window, fixing - window - max(EARLIER * window, self._window)
         for trade in market.trades:
-            if not earlier <= trade.at < fixing:
+            if trade.at >= fixing:
                 continue
             same = (trade.taker_side == "buy") == up
             deed = groups[group_of(trade.taker_account_id)]
             if trade.at < since:
-                deed.earlier += trade.quantity
+                deed.earlier_trades.append(trade)
+                deed.earlier += trade.quantity if trade.at >= earlier else 0
             elif same:
                 deed.take(trade)
             else:
@@ -282,7 +306,7 @@ class MarkingTheClose:
         times = 1 + max(self._times.get((market_id, account), 0) for account in accounts)
         for account in accounts:
             self._times[market_id, account] = times
-        names = ("share", "orders", "sigmas", "one_sided", "haste", "turned")
+        names = ("share", "orders", "sigmas", "one_sided", "haste", "busiest", "turned")
         seconds = suspicion.window / SECOND
         move = suspicion.end - suspicion.start
         price = market.prices.at(now)

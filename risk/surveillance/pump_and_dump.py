@@ -15,19 +15,22 @@ class PumpAndDump(PushDetector):
 
     NAME = "pump_and_dump"
     HORIZONS = (60, 120, 240, 400)
+    PLATEAU = 0.3
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("sigmas", 2, 1, 50, "times", "The price rose so many times its usual move, within 400 seconds."),
-        Parameter("share", 0.3, 0.05, 1, "of volume", "They took this share of all that was bought in the rush."),
-        Parameter("minutes", 0.7, 0, 100, "minutes", "As much as is usually taken by everybody in this time."),
+        Parameter("share", 0.15, 0.05, 1, "of volume", "They took this share of all that was bought in the rush."),
+        Parameter("minutes", 0.3, 0, 100, "minutes", "As much as is usually taken by everybody in this time."),
         Parameter("member", 0.06, 0.01, 1, "of volume", "A group with less than this share is not one of them."),
         Parameter("orders", 6, 3, 100, "orders", "Each group took and gave back with so many orders or more."),
         Parameter("size", 2, 0, 100, "times", "Its orders are so many times as large as the usual one."),
         Parameter("against", 0.15, 0, 1, "of volume", "It sold no more than this during the rush."),
-        Parameter("quiet", 1, 0, 100, "of volume", "It gained or lost no more than this in the time before."),
-        Parameter("gathered", 0.03, 0, 10, "of volume", "It bought at least this much in the time before."),
+        Parameter("quiet", 3, 0, 100, "of volume", "It gained or lost no more than this in the time before."),
+        Parameter("gathered", 0.1, 0, 10, "of volume", "It bought at least this much in the time before."),
+        Parameter("one_way", 0.7, 0, 1, "of volume", "This part of what it traded before, less sold, was bought."),
+        Parameter("sales", 3, 1, 100, "orders", "It sold with so many orders or more."),
         Parameter("before", 1200, 60, 7200, "seconds", "The time before the rush that is looked at."),
         Parameter("lasting", 480, 30, 3600, "seconds", "A rush lasts no longer than this."),
-        Parameter("exit", 0.5, 0.1, 1, "of volume", "It sold this part of what it had bought, and not much more."),
+        Parameter("exit", 0.3, 0.1, 1, "of volume", "It sold this part of what it had bought, and not much more."),
         Parameter("exit_start", 120, 1, 3600, "seconds", "It began to so soon after its last order of the rush."),
         Parameter("exit_time", 900, 60, 7200, "seconds", "So soon after the peak it had sold."),
         Parameter("reversal", 0.15, 0, 1, "of the rise", "This part of the rise was undone by then."),
@@ -35,7 +38,12 @@ class PumpAndDump(PushDetector):
     )
 
     def _fits(self, part: Part, push: Push) -> bool:
-        return push.up and part.before >= self._values["gathered"] * part.pushed
+        return (
+            push.up
+            and part.before >= self._values["gathered"] * part.pushed
+            and part.before >= self._values["one_way"] * part.before_gross
+            and len(part.exits) >= self._values["sales"]
+        )
 
     def _text(self, who: str, share: float, push: Push, seconds: float) -> str:
         return (

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from risk.surveillance.messages import Alert, Books, Observation, Parameter, Placed, Relations, Severity, Traded
 from risk.surveillance.prices import SECOND
-from risk.surveillance.pushes import Part, Parts, Push, PushedMarket, member
+from risk.surveillance.pushes import Part, Push, PushedMarket, member
 
 LOOK_EVERY = 5 * SECOND
 REMEMBERED_MAX = 20_000
@@ -18,6 +18,8 @@ class PushDetector(ABC):
     NAME: str
     PARAMETERS: ClassVar[tuple[Parameter, ...]]
     HORIZONS: ClassVar[Sequence[int]]
+    PLATEAU: ClassVar[float]
+    """A push lasts as long as no more than this part of it is undone."""
 
     def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
         self._values = values
@@ -49,10 +51,10 @@ class PushDetector(ABC):
                 if now < push.noticed_at + LOOK_EVERY:
                     continue
                 push.noticed_at = now
-                alert = self._look(market_id, market, push, now)
-                if alert is not None:
+                if not push.told and (alert := self._look(market_id, market, push, now)) is not None:
                     alerts.append(alert)
-                if alert is not None or now > push.peak_at + self._exit_time:
+                    push.told = True
+                if now > (push.first_at + self._lasting if push.told else push.end_at + self._exit_time):
                     market.open.remove(push)
         return alerts
 
@@ -69,7 +71,7 @@ class PushDetector(ABC):
         if market is None:
             memory = self._before + self._lasting + self._exit_time
             market = self._markets[market_id] = PushedMarket(
-                horizons=self.HORIZONS, memory=memory, lasting=self._lasting
+                horizons=self.HORIZONS, memory=memory, lasting=self._lasting, plateau=self.PLATEAU
             )
         return market
 
@@ -78,23 +80,20 @@ class PushDetector(ABC):
         price = market.prices.at(now)
         if price is None or push.undone(price) < self._values["reversal"]:
             return None
-        if not market.is_made(push, self._relations, self._values):
+        groups = market.made_by(push, self._relations, self._values)
+        if not groups:
             return None
-        parts = market.parts(push, self._relations, before=self._before)
-        made = [
-            part
-            for part in parts.of.values()
-            if member(part, parts, push, market, self._values) and self._fits(part, push)
-        ]
+        parts = market.parts(push, groups, self._relations, before=self._before)
+        made = [part for part in parts.values() if member(part, push, market, self._values) and self._fits(part, push)]
         pushed = sum(part.pushed for part in made)
-        if not made or pushed < self._values["share"] * parts.taken:
+        if not made or pushed < self._values["share"] * push.taken:
             return None
         if pushed < self._values["minutes"] * market.usual_minute():
             return None
         accounts = tuple(sorted({account for part in made for account in part.accounts}))
         if all((market_id, one) in self._said and self._said[market_id, one][0] > now - self._mute for one in accounts):
             return None
-        return self._alert(market_id, market, push, made, accounts, parts, now)
+        return self._alert(market_id, market, push, made, accounts, now)
 
     def _alert(
         self,
@@ -103,7 +102,6 @@ class PushDetector(ABC):
         push: Push,
         made: list[Part],
         accounts: tuple[int, ...],
-        parts: Parts,
         now: int,
     ) -> Alert:
         if len(self._said) >= REMEMBERED_MAX:
@@ -113,7 +111,7 @@ class PushDetector(ABC):
             self._said[market_id, account] = (now, times)
         severity: Severity = "high" if times > 1 else "medium"
         pushed = sum(part.pushed for part in made)
-        share = pushed / parts.taken
+        share = pushed / push.taken
         who = f"{len(accounts)} account{'s' if len(accounts) > 1 else ''}"
         names = ("sigmas", "share", "minutes", "exit", "exit_time", "reversal")
         return Alert(

@@ -6,14 +6,13 @@ somebody asks, from the trades that are remembered.
 
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from risk.surveillance.messages import Placed, Relations, Traded
 from risk.surveillance.prices import SECOND, Prices
 
 TRADES_MAX = 50_000
 OPEN_MAX = 8
-LEARNING_MOVES = 12
+LEARNING_MOVES = 30
 """Nothing is unusual before so many moves have been seen."""
 
 SLACK = 2 * SECOND
@@ -28,7 +27,7 @@ TURNED = 1.3
 BUSY = 2.5
 """Who traded more than so many times the push in the time before is busy anyway."""
 
-EARLY = 0.6
+EARLY = 0.7
 """Who only began when the price had gone more than this part of its way followed others."""
 
 BEGUN = 0.1
@@ -36,25 +35,37 @@ BEGUN = 0.1
 
 
 class Push:
-    """A move from `start` (price, at `first_at`) to its furthest point so far, `peak` at `peak_at`."""
+    """A move from `start` (price, at `first_at`) to its furthest point so far, `peak` at `peak_at`.
 
-    __slots__ = ("checked_at", "first_at", "made", "noticed_at", "peak", "peak_at", "sigmas", "start", "up")
+    It lasts until `end_at`, when no more than `plateau` of it was undone for the last time.
+    """
 
-    def __init__(self, *, up: bool, start: float, first_at: int, peak: float, peak_at: int, sigmas: float) -> None:
+    __slots__ = ("checked_at", "end_at", "first_at", "made_by", "noticed_at", "peak", "peak_at",
+                 "plateau", "sigmas", "start", "taken", "told", "up")  # fmt: skip
+
+    def __init__(
+        self, *, up: bool, start: float, first_at: int, peak: float, peak_at: int, sigmas: float, plateau: float
+    ) -> None:
         self.up = up
         self.start = start
         self.first_at = first_at
         self.peak = peak
-        self.peak_at = self.noticed_at = peak_at
+        self.peak_at = self.end_at = self.noticed_at = peak_at
+        self.plateau = plateau
         self.sigmas = sigmas
         self.checked_at = 0
-        self.made = False
-        """Whether few enough made it, as of a peak at `checked_at`."""
+        self.made_by: frozenset[int] = frozenset()
+        """The groups that may have made it, and `taken`, what was taken in its direction, as of `checked_at`."""
+        self.taken = 0
+        self.told = False
+        """Whether somebody was reported for it."""
 
     def follow(self, price: float, at: int) -> None:
         """The price is here now, in the push's time: further than before, or not."""
         if (price > self.peak) if self.up else (price < self.peak):
             self.peak, self.peak_at = price, at
+        if self.undone(price) <= self.plateau:
+            self.end_at = at
 
     def undone(self, price: float) -> float:
         """Which part of the move is undone at a price."""
@@ -65,13 +76,13 @@ class Part:
     """What a group of accounts did around a push. Quantities in base units, notionals in quote units.
 
     `before`: what it gained, less what it lost, before the push began, `before_gross` their sum; `pushed`: what it took
-    in the push's direction, `against` what it took against it meanwhile; `bought`: all it got in that direction,
-    `sold`: what it gave back after its last take.
+    in the push's direction, `against` what it took against it before the last of that, `turned` after it; `bought`: all
+    it got in that direction, `sold`: what it gave back after its last take.
     """
 
     __slots__ = ("accounts", "against", "before", "before_gross", "bought", "bought_for", "exits", "first_at",
                  "first_push_at", "first_sequence", "last_at", "last_push_at", "last_sequence", "left_at",
-                 "orders", "pushed", "sold", "sold_for")  # fmt: skip
+                 "orders", "pushed", "sold", "sold_for", "turned")  # fmt: skip
 
     def __init__(self) -> None:
         self.accounts: set[int] = set()
@@ -80,7 +91,7 @@ class Part:
         self.before = self.before_gross = self.pushed = self.against = 0
         self.bought = self.bought_for = self.sold = self.sold_for = 0
         self.first_at = self.first_sequence = self.first_push_at = self.last_at = self.last_sequence = 0
-        self.last_push_at = self.left_at = 0
+        self.last_push_at = self.left_at = self.turned = 0
 
     def get(self, trade: Traded, account_id: int) -> None:
         """Get something in the push's direction."""
@@ -102,7 +113,8 @@ class Part:
         self.orders.add(trade.taker_order_id)
         self.first_push_at = self.first_push_at or trade.at
         self.last_push_at = trade.at
-        self.sold = self.sold_for = self.left_at = 0
+        self.against += self.turned
+        self.turned = self.sold = self.sold_for = self.left_at = 0
         self.exits.clear()
 
     def _mark(self, trade: Traded, account_id: int) -> None:
@@ -119,17 +131,10 @@ class Part:
         return ratio if up else -ratio
 
 
-class Parts(NamedTuple):
-    """All groups' parts in a push, and what was taken in its direction altogether."""
-
-    of: dict[int, Part]
-    taken: int
-
-
 class PushedMarket:
     """The prices and trades of one market, and the pushes in it that are not over."""
 
-    def __init__(self, *, horizons: Sequence[int], memory: int, lasting: int) -> None:
+    def __init__(self, *, horizons: Sequence[int], memory: int, lasting: int, plateau: float) -> None:
         self.prices = Prices()
         self.trades: deque[Traded] = deque(maxlen=TRADES_MAX)
         self.open: list[Push] = []
@@ -138,6 +143,7 @@ class PushedMarket:
         self._horizons = horizons
         self._memory = memory
         self._lasting = lasting
+        self._plateau = plateau
         self._taken = 0
         self._order_id = self._order_quantity = 0
 
@@ -179,7 +185,7 @@ class PushedMarket:
                 push.follow(price, now)
         for horizon in self._horizons:
             past = prices.at(now - horizon * SECOND)
-            if past is None:
+            if past is None or past == price:
                 continue
             usual = prices.usual(horizon)
             if not usual or abs(price - past) < sigmas * usual:
@@ -200,80 +206,92 @@ class PushedMarket:
         if len(self.open) == OPEN_MAX:
             del self.open[0]
         self.open.append(
-            Push(up=up, start=start, first_at=since + number * SECOND, peak=price, peak_at=now, sigmas=sigmas)
+            Push(
+                up=up,
+                start=start,
+                first_at=since + number * SECOND,
+                peak=price,
+                peak_at=now,
+                sigmas=sigmas,
+                plateau=self._plateau,
+            )
         )
 
-    def is_made(self, push: Push, relations: Relations, values: Mapping[str, float]) -> bool:
-        """Whether groups that may have made the push took enough of it; looked at once for each peak."""
-        if push.checked_at == push.peak_at:
-            return push.made
-        push.checked_at = push.peak_at
-        first, peak = push.first_at - SLACK, push.peak_at + SLACK
+    def made_by(self, push: Push, relations: Relations, values: Mapping[str, float]) -> frozenset[int]:
+        """The groups that may have made the push, if they took enough of it; looked at once for each end."""
+        if push.checked_at == push.end_at:
+            return push.made_by
+        push.checked_at = push.end_at
+        first, end = push.first_at - SLACK, push.end_at + SLACK
         along: defaultdict[int, int] = defaultdict(int)
         against: defaultdict[int, int] = defaultdict(int)
         orders: defaultdict[int, set[int]] = defaultdict(set)
         for trade in reversed(self.trades):
             if trade.at < first:
                 break
-            if trade.at > peak:
+            if trade.at > end:
                 continue
             group = relations.group_of(trade.taker_account_id)
             if (trade.taker_side == "buy") == push.up:
                 along[group] += trade.quantity
                 orders[group].add(trade.taker_order_id)
-            elif trade.at <= push.peak_at:
+            elif group in along:
                 against[group] += trade.quantity
-        taken = sum(along.values())
-        pushed = sum(
-            quantity
+        push.taken = sum(along.values())
+        groups = {
+            group: quantity
             for group, quantity in along.items()
-            if quantity >= values["member"] * taken
+            if quantity >= values["member"] * push.taken
             and quantity >= values["size"] * self.order * len(orders[group])
             and against[group] <= values["against"] * quantity
             and len(orders[group]) >= ORDERS_MIN
-        )
-        push.made = 0 < pushed >= values["share"] * taken and pushed >= values["minutes"] * self.usual_minute()
-        return push.made
+        }
+        pushed = sum(groups.values())
+        enough = pushed >= values["share"] * push.taken and pushed >= values["minutes"] * self.usual_minute()
+        push.made_by = frozenset(groups) if enough else frozenset()
+        return push.made_by
 
-    def parts(self, push: Push, relations: Relations, *, before: int) -> Parts:
-        """Who did what in the push, and from `before` microseconds before it on."""
-        parts: defaultdict[int, Part] = defaultdict(Part)
-        group_of = relations.group_of
-        since, first, peak = push.first_at - before, push.first_at - SLACK, push.peak_at + SLACK
-        taken = 0
+    def parts(self, push: Push, groups: frozenset[int], relations: Relations, *, before: int) -> dict[int, Part]:
+        """What these groups did in the push, and from `before` microseconds before it on."""
+        parts = {group: Part() for group in groups}
+        part_of = {account: parts[group] for group in groups for account in relations.related(group)}
+        since, first, end = push.first_at - before, push.first_at - SLACK, push.end_at + SLACK
         for trade in self.trades:
+            taker, maker = part_of.get(trade.taker_account_id), part_of.get(trade.maker_account_id)
             at = trade.at
-            if at < since:
+            if at < since or taker is maker:
                 continue
             along = (trade.taker_side == "buy") == push.up
-            taker, maker = trade.taker_account_id, trade.maker_account_id
-            part, other = parts[group_of(taker)], parts[group_of(maker)]
-            gets, gives = (part, other) if along else (other, part)
-            if part is other:
-                continue
-            if at < first:
-                gets.before += trade.quantity
-                gives.before -= trade.quantity
-                gets.before_gross += trade.quantity
-                gives.before_gross += trade.quantity
-            elif at <= peak:
-                if along:
-                    taken += trade.quantity
-                    part.push(trade)
+            if at >= first and taker is not None:
+                if not along:
+                    taker.turned += trade.quantity
+                elif at <= end:
+                    taker.push(trade)
+                elif not taker.left_at:
+                    taker.last_push_at = at
+            gets, gives = (taker, maker) if along else (maker, taker)
+            if gets is not None:
+                if at < first:
+                    gets.before += trade.quantity
+                    gets.before_gross += trade.quantity
+                gets.get(trade, trade.taker_account_id if along else trade.maker_account_id)
+            if gives is not None:
+                if at < first:
+                    gives.before -= trade.quantity
+                    gives.before_gross += trade.quantity
+                elif along:
+                    gives.give(trade, trade.maker_account_id, trade.maker_order_id)
                 else:
-                    part.against += trade.quantity if at <= push.peak_at else 0
-            gets.get(trade, taker if along else maker)
-            if at >= first:
-                gives.give(trade, maker if along else taker, trade.maker_order_id if along else trade.taker_order_id)
-        return Parts(parts, taken)
+                    gives.give(trade, trade.taker_account_id, trade.taker_order_id)
+        return parts
 
 
-def member(part: Part, parts: Parts, push: Push, market: PushedMarket, values: Mapping[str, float]) -> bool:
+def member(part: Part, push: Push, market: PushedMarket, values: Mapping[str, float]) -> bool:
     """Whether a group pushed from the beginning, with orders larger than usual, and is out again.
 
     `values`: member, orders, size, against, quiet, exit and exit_start, as in the detectors' tables.
     """
-    if part.pushed < max(1.0, values["member"] * parts.taken) or len(part.orders) < ORDERS_MIN:
+    if part.pushed < max(1.0, values["member"] * push.taken) or len(part.orders) < ORDERS_MIN:
         return False
     if len(part.orders) + len(part.exits) < values["orders"]:
         return False
@@ -282,7 +300,7 @@ def member(part: Part, parts: Parts, push: Push, market: PushedMarket, values: M
         part.pushed >= values["size"] * market.order * len(part.orders)
         and part.against <= values["against"] * part.pushed
         and abs(part.before) <= values["quiet"] * part.pushed
-        and part.before_gross <= BUSY * part.pushed
+        and part.before_gross <= max(BUSY, values["quiet"]) * part.pushed
         and values["exit"] * part.bought <= part.sold <= TURNED * part.bought
         and part.left_at <= part.last_push_at + values["exit_start"] * SECOND
         and price is not None
