@@ -119,7 +119,7 @@ class MarkingTheClose:
         Parameter("sigmas", 0.2, 0, 20, "times", "Their orders swept so many times what the price usually moves."),
         Parameter("one_sided", 0.2, 0, 1, "of volume", "They took no more than this to the other side."),
         Parameter("haste", 4, 1, 100, "times", "They were so many times as fast as in the time before."),
-        Parameter("busiest", 2, 0, 100, "times", "They took so many times as much as in any stretch as long before."),
+        Parameter("busiest", 3, 0, 100, "times", "They took so many times as much as in any stretch as long before."),
         Parameter("turned", 0.2, 0, 1, "of volume", "They turned this part of it around afterwards."),
         Parameter("reversal_time", 600, 10, 3600, "seconds", "So soon after the fixing they did."),
     )

@@ -6,6 +6,7 @@ Accused are the early buyers who are the late sellers; latecomers, who bought du
 from typing import ClassVar
 
 from risk.surveillance.messages import Parameter
+from risk.surveillance.prices import SECOND
 from risk.surveillance.push_detector import PushDetector
 from risk.surveillance.pushes import Part, Push
 
@@ -16,17 +17,20 @@ class PumpAndDump(PushDetector):
     NAME = "pump_and_dump"
     HORIZONS = (60, 120, 240, 400)
     PLATEAU = 0.3
+    RISES_ONLY = True
+    LOOK_EVERY = 10 * SECOND
     PARAMETERS: ClassVar[tuple[Parameter, ...]] = (
         Parameter("sigmas", 2, 1, 50, "times", "The price rose so many times its usual move, within 400 seconds."),
-        Parameter("share", 0.15, 0.05, 1, "of volume", "They took this share of all that was bought in the rush."),
+        Parameter("share", 0.2, 0.05, 1, "of volume", "They took this share of all that was bought in the rush."),
         Parameter("minutes", 0.3, 0, 100, "minutes", "As much as is usually taken by everybody in this time."),
         Parameter("member", 0.06, 0.01, 1, "of volume", "A group with less than this share is not one of them."),
         Parameter("orders", 6, 3, 100, "orders", "Each group took and gave back with so many orders or more."),
-        Parameter("size", 2, 0, 100, "times", "Its orders are so many times as large as the usual one."),
+        Parameter("size", 3, 0, 100, "times", "Its orders are so many times as large as the usual one."),
         Parameter("against", 0.15, 0, 1, "of volume", "It sold no more than this during the rush."),
-        Parameter("quiet", 3, 0, 100, "of volume", "It gained or lost no more than this in the time before."),
+        Parameter("quiet", 3, 0, 100, "of volume", "It gained no more than this in the time before."),
         Parameter("gathered", 0.1, 0, 10, "of volume", "It bought at least this much in the time before."),
-        Parameter("one_way", 0.7, 0, 1, "of volume", "This part of what it traded before, less sold, was bought."),
+        Parameter("one_way", 0.85, 0, 1, "of volume", "This part of what it traded before, less sold, was bought."),
+        Parameter("rushes", 4, 1, 100, "orders", "It bought with so many orders or more in the rush."),
         Parameter("sales", 3, 1, 100, "orders", "It sold with so many orders or more."),
         Parameter("before", 1200, 60, 7200, "seconds", "The time before the rush that is looked at."),
         Parameter("lasting", 480, 30, 3600, "seconds", "A rush lasts no longer than this."),
@@ -42,6 +46,7 @@ class PumpAndDump(PushDetector):
             push.up
             and part.before >= self._values["gathered"] * part.pushed
             and part.before >= self._values["one_way"] * part.before_gross
+            and len(part.orders) >= self._values["rushes"]
             and len(part.exits) >= self._values["sales"]
         )
 

@@ -8,7 +8,6 @@ from risk.surveillance.messages import Alert, Books, Observation, Parameter, Pla
 from risk.surveillance.prices import SECOND
 from risk.surveillance.pushes import Part, Push, PushedMarket, member
 
-LOOK_EVERY = 5 * SECOND
 REMEMBERED_MAX = 20_000
 
 
@@ -20,6 +19,8 @@ class PushDetector(ABC):
     HORIZONS: ClassVar[Sequence[int]]
     PLATEAU: ClassVar[float]
     """A push lasts as long as no more than this part of it is undone."""
+    RISES_ONLY: ClassVar[bool]
+    LOOK_EVERY: ClassVar[int] = 5 * SECOND
 
     def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
         self._values = values
@@ -48,7 +49,7 @@ class PushDetector(ABC):
         for market_id, market in self._markets.items():
             market.notice(now, self._values["sigmas"])
             for push in list(market.open):
-                if now < push.noticed_at + LOOK_EVERY:
+                if now < push.noticed_at + self.LOOK_EVERY:
                     continue
                 push.noticed_at = now
                 if not push.told and (alert := self._look(market_id, market, push, now)) is not None:
@@ -71,7 +72,11 @@ class PushDetector(ABC):
         if market is None:
             memory = self._before + self._lasting + self._exit_time
             market = self._markets[market_id] = PushedMarket(
-                horizons=self.HORIZONS, memory=memory, lasting=self._lasting, plateau=self.PLATEAU
+                horizons=self.HORIZONS,
+                memory=memory,
+                lasting=self._lasting,
+                plateau=self.PLATEAU,
+                rises_only=self.RISES_ONLY,
             )
         return market
 

@@ -27,11 +27,18 @@ TURNED = 1.3
 BUSY = 2.5
 """Who traded more than so many times the push in the time before is busy anyway."""
 
+LOST = 0.1
+"""Who gave more than this part of the push away before it closes a position with it."""
+
 EARLY = 0.7
 """Who only began when the price had gone more than this part of its way followed others."""
 
 BEGUN = 0.1
 """A push begins where the price had gone this part of the way for the last time."""
+
+
+OVER = 0.6
+"""A push is over when more than this part of it is undone."""
 
 
 class Push:
@@ -40,7 +47,7 @@ class Push:
     It lasts until `end_at`, when no more than `plateau` of it was undone for the last time.
     """
 
-    __slots__ = ("checked_at", "end_at", "first_at", "made_by", "noticed_at", "peak", "peak_at",
+    __slots__ = ("checked_at", "end_at", "first_at", "made_by", "noticed_at", "over", "peak", "peak_at",
                  "plateau", "sigmas", "start", "taken", "told", "up")  # fmt: skip
 
     def __init__(
@@ -57,15 +64,20 @@ class Push:
         self.made_by: frozenset[int] = frozenset()
         """The groups that may have made it, and `taken`, what was taken in its direction, as of `checked_at`."""
         self.taken = 0
+        self.over = False
+        """Whether most of it was undone once: what comes then is another push."""
         self.told = False
         """Whether somebody was reported for it."""
 
     def follow(self, price: float, at: int) -> None:
         """The price is here now, in the push's time: further than before, or not."""
+        if self.over:
+            return
         if (price > self.peak) if self.up else (price < self.peak):
             self.peak, self.peak_at = price, at
         if self.undone(price) <= self.plateau:
             self.end_at = at
+        self.over = self.undone(price) > OVER
 
     def undone(self, price: float) -> float:
         """Which part of the move is undone at a price."""
@@ -134,7 +146,7 @@ class Part:
 class PushedMarket:
     """The prices and trades of one market, and the pushes in it that are not over."""
 
-    def __init__(self, *, horizons: Sequence[int], memory: int, lasting: int, plateau: float) -> None:
+    def __init__(self, *, horizons: Sequence[int], memory: int, lasting: int, plateau: float, rises_only: bool) -> None:
         self.prices = Prices()
         self.trades: deque[Traded] = deque(maxlen=TRADES_MAX)
         self.open: list[Push] = []
@@ -144,6 +156,7 @@ class PushedMarket:
         self._memory = memory
         self._lasting = lasting
         self._plateau = plateau
+        self._rises_only = rises_only
         self._taken = 0
         self._order_id = self._order_quantity = 0
 
@@ -191,7 +204,12 @@ class PushedMarket:
             if not usual or abs(price - past) < sigmas * usual:
                 continue
             up = price > past
-            if any(push.up == up and now <= push.first_at + self._lasting for push in self.open):
+            if self._rises_only and not up:
+                continue
+            if any(
+                push.up == up and now <= push.first_at + self._lasting and (push.told or not push.over)
+                for push in self.open
+            ):
                 return
             self._begin(now, horizon, price, up, abs(price - past) / usual)
             return
@@ -299,7 +317,7 @@ def member(part: Part, push: Push, market: PushedMarket, values: Mapping[str, fl
     return (
         part.pushed >= values["size"] * market.order * len(part.orders)
         and part.against <= values["against"] * part.pushed
-        and abs(part.before) <= values["quiet"] * part.pushed
+        and -LOST * part.pushed <= part.before <= values["quiet"] * part.pushed
         and part.before_gross <= max(BUSY, values["quiet"]) * part.pushed
         and values["exit"] * part.bought <= part.sold <= TURNED * part.bought
         and part.left_at <= part.last_push_at + values["exit_start"] * SECOND
