@@ -13,6 +13,7 @@ from orders import queries
 from orders.models import Order
 from risk.models import Sighting
 from tests.gateway_client import ORDERS, Answer, Floor, Signer, trading_floor
+from trading.gateway import sightings
 from trading.gateway.app import Gateway
 from trading.gateway.limits import Unlimited
 from trading.gateway.recent import RecentOrders
@@ -391,6 +392,7 @@ def placed_state(floor: Floor, account_id: int) -> OrderState:
 
 
 def test_from_where_programs_act_is_remembered(floor: Floor) -> None:
+    sightings._seen.clear()  # of other tests, whose users had the same numbers
     assert floor.call("DELETE", ORDERS, signer=floor.alice, address="203.0.113.9").status == 200
     deadline = time.monotonic() + 30
     while not (seen := list(Sighting.objects.filter(value="203.0.113.9").values_list("user__username", "kind"))):

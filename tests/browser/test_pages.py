@@ -77,7 +77,8 @@ def test_markets_are_sorted_by_a_heading(desktop: PageFactory):
     heading.get_by_role("button").click()
     expect(heading).to_have_attribute("aria-sort", "descending")
     markets = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.dataset.market)")
-    assert markets == ["ETH-USDT", "ETH-BTC", "BTC-USDT"]
+    assert markets == sorted(markets, reverse=True)
+    assert {"ETH-USDT", "ETH-BTC", "BTC-USDT"} <= set(markets)  # operators' tests may have made another
 
 
 def test_test_money_is_deposited_and_a_refused_withdrawal_says_why(desktop: PageFactory, complaints: Complaints):

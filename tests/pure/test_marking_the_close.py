@@ -99,6 +99,17 @@ def test_who_was_as_busy_all_the_time_is_innocent():
     assert not market.alerts
 
 
+def test_who_had_been_as_busy_for_a_minute_half_an_hour_before_is_innocent():
+    market = WatchedMarket(MarkingTheClose)
+    market.breathe(900, CLOSE - 2000)
+    for number in range(8):
+        market.trade(CLOSE - 2000 + 6 * number, 7, "sell", 4, CROWD[number])
+    market.breathe(CLOSE - 1950, CLOSE - 60)
+    push(market, (7,), 8)
+    turn_back(market, (7,))
+    assert not market.alerts
+
+
 def test_the_same_push_at_another_time_of_the_hour_is_another_detectors_business():
     market = WatchedMarket(MarkingTheClose)
     market.breathe(900, 1800)

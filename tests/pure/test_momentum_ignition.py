@@ -124,3 +124,23 @@ def test_two_orders_are_no_pattern():
     market.rise(-16)
     market.breathe(BEGIN + 90, BEGIN + 400)
     assert not market.alerts
+
+
+def test_who_closes_a_position_with_the_push_did_not_light_it():
+    market = quiet_market()
+    for number in range(6):
+        market.trade(BEGIN - 100 + 10 * number, 7, "sell", 10, CROWD[number])
+    push(market, (7,))
+    leave(market, (7,), 10)
+    market.breathe(BEGIN + 90, BEGIN + 400)
+    assert not market.alerts
+
+
+def test_a_push_right_after_another_one_that_was_undone_is_found_as_well():
+    market = quiet_market()
+    push(market, CROWD[:6])
+    leave(market, CROWD[10:16], 1)
+    push(market, (7,), begin=BEGIN + 90)
+    leave(market, (7,), 10, begin=BEGIN + 110)
+    market.breathe(BEGIN + 180, BEGIN + 500)
+    assert market.accused() == {7}

@@ -96,3 +96,22 @@ def test_an_early_buyer_who_takes_profit_but_did_not_drive_the_price_is_innocent
     rush(market, (7,))
     dump(market, (7, 20), 10)
     assert 20 not in market.accused()
+
+
+def test_who_sells_everything_at_once_is_a_latecomer_who_gave_up():
+    market = WatchedMarket(PumpAndDump)
+    gather(market, (7,))
+    rush(market, (7,))
+    market.trade(RUSH + 130, 7, "sell", 110, LATECOMERS[0])
+    dump(market, (CROWD[15],), 1)
+    assert not market.alerts
+
+
+def test_who_traded_to_and_fro_before_did_not_gather():
+    market = WatchedMarket(PumpAndDump)
+    gather(market, (7,))
+    for number in range(8):
+        market.trade(RUSH - 60 + number, 7, "sell", 1, CROWD[number])
+    rush(market, (7,))
+    dump(market, (7,), 11)
+    assert not market.alerts

@@ -16,6 +16,7 @@ import { FAVOURITES, INTERVALS, isOfDays, LocalTimeScale, nameOf } from "./inter
 import { market } from "./market.js";
 
 const INTERVAL_KEY = "bourse.interval";
+const LATEST_GAP = 5; // bars of room right of the latest candle
 const OLDER_BARS = 100; // fewer than this to the left of what is seen: load older ones
 const BARS_SHOWN = 110;
 const BARS_SHOWN_MIN = 40;
@@ -72,7 +73,7 @@ class PriceChart extends HTMLElement {
     };
     find(".intervals").append(...FAVOURITES.map((interval) => this.#button(interval, interval)));
     find(".menu-panel").append(...INTERVALS.map((interval) => this.#button(interval, nameOf(interval))));
-    this.#parts.latest.addEventListener("click", () => this.#chart.timeScale().scrollToRealTime());
+    this.#parts.latest.addEventListener("click", () => this.#toNow());
     this.#parts.log.addEventListener("click", () => this.#toggleLog());
     this.#parts.area.addEventListener("keydown", (event) => this.#steer(event));
   }
@@ -179,7 +180,12 @@ class PriceChart extends HTMLElement {
     const count = this.#history.candles.length;
     this.#candles.priceScale().applyOptions({ autoScale: true });
     const shown = Math.min(BARS_SHOWN, Math.max(BARS_SHOWN_MIN, count + 2));
-    this.#chart.timeScale().setVisibleLogicalRange({ from: count - shown, to: count + 5 });
+    this.#chart.timeScale().setVisibleLogicalRange({ from: count - shown, to: count + LATEST_GAP });
+  }
+
+  /** Without gliding: older candles that come in the middle would end the glide there. */
+  #toNow() {
+    this.#chart.timeScale().scrollToPosition(LATEST_GAP, false);
   }
 
   #applyUpdates() {
@@ -261,7 +267,7 @@ class PriceChart extends HTMLElement {
     if (!range || event.ctrlKey || event.metaKey || event.altKey) return;
     const width = range.to - range.from;
     const move = { ArrowLeft: [-0.1, -0.1], ArrowRight: [0.1, 0.1], "+": [0.1, 0], "=": [0.1, 0], "-": [-0.125, 0] }[event.key];
-    if (event.key === "End") scale.scrollToRealTime();
+    if (event.key === "End") this.#toNow();
     else if (move) scale.setVisibleLogicalRange({ from: range.from + width * move[0], to: range.to + width * move[1] });
     else return;
     event.preventDefault();

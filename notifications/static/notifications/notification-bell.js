@@ -35,7 +35,8 @@ export class NotificationBell extends HTMLElement {
 
   /** The page's one connection; on the floor it is there already. */
   async #listen() {
-    const { feed } = await import("../marketdata/feed.js");
+    const { feed } = await import("../marketdata/feed.js").catch(() => ({})); // the server is away just now
+    if (!feed) return;
     this.#leave = feed.subscribe("notifications", (message) => this.#hear(message));
     feed.login().catch(() => undefined); // without a session there is nothing to hear
   }
