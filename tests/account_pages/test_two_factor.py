@@ -281,7 +281,9 @@ def test_an_operator_lets_in_again_who_has_lost_everything(careful: Careful):
     User.objects.create_superuser("operator", password=PASSWORD)
     desk = Visitor()
     desk.log_in("operator")
-    desk.post("/admin/trading/user/", action="turn_off_two_factor", _selected_action=str(careful.user.pk), reason="lost phone")
+    desk.post(
+        "/admin/trading/user/", action="turn_off_two_factor", _selected_action=str(careful.user.pk), reason="lost phone"
+    )
     assert f"Two-factor of {careful.username} is off." in desk.get("/admin/").words
     assert LogEntry.objects.get(object_id=str(careful.user.pk)).change_message == "two-factor turned off"
     assert Visitor().log_in(careful.username).to == FLOOR

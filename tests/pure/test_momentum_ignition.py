@@ -140,7 +140,7 @@ def test_a_push_right_after_another_one_that_was_undone_is_found_as_well():
     market = quiet_market()
     push(market, CROWD[:6])
     leave(market, CROWD[10:16], 1)
-    push(market, (7,), begin=BEGIN + 90)
-    leave(market, (7,), 10, begin=BEGIN + 110)
+    push(market, (7,), orders=4, begin=BEGIN + 90)
+    leave(market, (7,), 6, begin=BEGIN + 110)
     market.breathe(BEGIN + 180, BEGIN + 500)
     assert market.accused() == {7}
