@@ -14,7 +14,7 @@ test: $(VENV)/.development node_modules/.package-lock.json
 
 test-slow: $(VENV)/.development node_modules/.package-lock.json
 	@$(PY) -m tests.debian
-	$(PY) -m pytest -m slow $(ARGS)
+	$(PY) -m pytest -m slow --timeout 3600 $(ARGS)
 
 quick: $(VENV)/.development
 	$(PY) -m pytest -c tests/pure/pytest.ini -p no:django tests/pure $(ARGS)
