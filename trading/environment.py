@@ -6,6 +6,7 @@ Every variable is read through these functions, which remember its name: so a te
 import os
 import re
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -69,6 +70,14 @@ def names(*, name: str, default: str = "") -> list[str]:
     return [item.strip() for item in text(name=name, default=default).split(",") if item.strip()]
 
 
+def networks(*, name: str, default: str = "") -> tuple[IPv4Network | IPv6Network, ...]:
+    """A comma-separated list of addresses and networks; raises ImproperlyConfigured for any other text."""
+    try:
+        return tuple(ip_network(item, strict=False) for item in names(name=name, default=default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a list of addresses and networks: {error}.") from error
+
+
 def amounts(*, name: str, default: str = "") -> dict[str, Decimal]:
     """A comma-separated list of ASSET:AMOUNT, by asset; raises ImproperlyConfigured for any other text."""
     found = {}
@@ -78,6 +87,18 @@ def amounts(*, name: str, default: str = "") -> dict[str, Decimal]:
             raise ImproperlyConfigured(f"{name} must be a list like BTC:1,USDT:50000, not {item!r}.")
         found[symbol.upper()] = Decimal(amount)
     return found
+
+
+def shared_folder(*, name: str) -> Path | None:
+    """A folder that several processes share, made if it is not there; None, and no such variable, when it is empty."""
+    value = text(name=name)
+    if not value:
+        os.environ.pop(name, None)  # a library that reads it looks only whether it is there
+        return None
+    folder = (PROJECT_ROOT / value).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ[name] = str(folder)
+    return folder
 
 
 def data_dir() -> Path:

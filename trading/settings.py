@@ -68,6 +68,7 @@ if PRODUCTION:
 # Where it listens and where it keeps its data.
 HOST = environment.text(name="HOST", default="127.0.0.1")
 PORT = environment.integer(name="PORT", default=8000, minimum=1, maximum=65_535)
+DRAIN_SECONDS = environment.integer(name="DRAIN_SECONDS", default=3, minimum=0, maximum=300)
 TRUSTED_PROXIES = environment.names(name="TRUSTED_PROXIES")
 DATA_DIR = environment.data_dir()
 DATABASE_URL = environment.database_url()
@@ -102,6 +103,14 @@ DEMO_FLOW = environment.flag(name="DEMO_FLOW", default=True) and DEMO
 BACKGROUND = environment.flag(name="BACKGROUND", default=True)
 BATCH_COMMANDS_MAX = environment.integer(name="BATCH_COMMANDS_MAX", default=256, minimum=1, maximum=10_000)
 LANE_COMMANDS_MAX = environment.integer(name="LANE_COMMANDS_MAX", default=10_000, minimum=1, maximum=1_000_000)
+
+# What it tells those who watch it (docs/metrics.md).
+METRICS_ALLOW = environment.networks(name="METRICS_ALLOW", default="127.0.0.0/8,::1")
+METRICS_HOST = environment.text(name="METRICS_HOST", default="127.0.0.1")
+METRICS_PORT = environment.integer(name="METRICS_PORT", default=0, minimum=0, maximum=65_535)
+PROMETHEUS_MULTIPROC_DIR = environment.shared_folder(name="PROMETHEUS_MULTIPROC_DIR")
+SLOW_QUERY_MS = environment.integer(name="SLOW_QUERY_MS", default=500, minimum=0, maximum=3_600_000)
+SLOW_BATCH_MS = environment.integer(name="SLOW_BATCH_MS", default=250, minimum=0, maximum=3_600_000)
 
 INSTALLED_APPS = [
     "trading",
