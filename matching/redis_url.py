@@ -186,11 +186,12 @@ class AnyNode(redis.asyncio.Connection):
         for host, port in self._nodes[:-1]:
             self.host, self.port = host, port
             try:
-                return await super()._connect()  # type: ignore[no-untyped-call]
+                await super()._connect()
             except (OSError, RedisError, TimeoutError):
                 continue
+            return
         self.host, self.port = self._nodes[-1]
-        return await super()._connect()  # type: ignore[no-untyped-call]
+        await super()._connect()
 
 
 def _timeouts() -> dict[str, Any]:
