@@ -101,6 +101,11 @@ def encode(first_sequence: int, received_at: int, events: Iterable[list[AnyEvent
     )
 
 
+def quiet(sequence: int, at: int) -> bytes:
+    """Nothing new since `sequence`, committed at `at` (microseconds): who has not heard of it has missed something."""
+    return _encode(Committed(sequence + 1, sequence, at, [], [], [], msgspec.Raw(b"[]")))
+
+
 def decode(data: bytes) -> Committed:
     """A batch as it was sent."""
     return _decode(data)

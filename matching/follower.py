@@ -85,11 +85,14 @@ class Consumer(Protocol):
 
 
 class Follower:
-    """An exchange as of `sequence`, and the steps from there on. Close it."""
+    """An exchange as of `sequence`, None: as everything stands now; and the steps from there on. Close it."""
 
-    def __init__(self, *, sequence: int) -> None:
+    def __init__(self, *, sequence: int | None) -> None:
         self._connection = store.connect()
         try:
+            if sequence is None:
+                self.exchange = Exchange(snapshot.restore(store.load(self._connection)))
+                return
             self.exchange = _exchange_near(sequence)
             for _ in self.steps(until=sequence):
                 pass

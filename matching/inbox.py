@@ -13,7 +13,7 @@ import psycopg
 from django.db import connection
 
 from matching.engine.messages import AnyCommand, AnyEvent, CommandRefused, OrderRejected, Reason
-from matching.lanes import InProcessLane
+from matching.lanes import WorkerLane
 from matching.models import InboxCommand
 
 CHANNEL = "bourse_inbox"
@@ -107,7 +107,7 @@ class InboxListener:
     `news` is set whenever the inbox deserves a look: after a notification, and once a second in any case.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], lane: InProcessLane) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], lane: WorkerLane) -> None:
         self.news = threading.Event()
         self.news.set()
         self._connection = connection

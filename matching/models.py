@@ -48,6 +48,9 @@ class EngineState(models.Model):
     entry_id = models.BigIntegerField()
     halted = models.BooleanField()
     halt_note = models.TextField(blank=True)
+    lane_position = models.TextField(
+        default="", db_default="", help_text="Where the order lane between processes goes on."
+    )
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="engine_state_one_row")]

@@ -5,6 +5,7 @@ hole in the sequences and reads the database.
 """
 
 import asyncio
+import logging
 from collections import deque
 
 from channels.layers import get_channel_layer
@@ -13,6 +14,9 @@ from matching.committed import GROUP
 
 WAITING_MAX = 10_000
 """Batches that may wait for the channel layer; beyond, the oldest are dropped and readers notice."""
+
+
+_logger = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -58,7 +62,10 @@ class Publisher:
             while self._batches:
                 batches.append(self._batches.popleft())
             if batches:
-                await layer.group_send(GROUP, {"type": "exchange.committed", "batches": batches})
+                try:
+                    await layer.group_send(GROUP, {"type": "exchange.committed", "batches": batches})
+                except Exception as error:  # noqa: BLE001 - whatever the layer is; hubs will notice the hole
+                    _logger.warning("Batches could not be published: %s", error)
 
 
 PUBLISHER = Publisher()

@@ -23,13 +23,12 @@ from matching.exchange import Exchange
 from matching.lanes import (
     Answer,
     CommandFailed,
-    InProcessLane,
     OutcomeUnknown,
     Preview,
     Reply,
     Request,
+    WorkerLane,
     WorkerUnavailable,
-    answer,
 )
 from matching.pipeline import Pipeline
 from matching.publisher import PUBLISHER
@@ -38,8 +37,13 @@ from orders import store as orders_store
 
 logger = logging.getLogger(__name__)
 
+LEADER_NAME = "bourse leader"
+"""What PostgreSQL calls the connection of a worker that serves."""
+
 TAKE_SECONDS = 0.25
-HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 0.5
+"""A worker with nothing to commit still speaks to the database and to the hubs so often: silence means it is gone."""
+
 INBOX_COMMANDS_MAX = 500
 INLINE_REQUESTS_MAX = 16
 """A batch of at most so many requests is small: see `_hand_over`."""
@@ -51,6 +55,8 @@ GC_THRESHOLDS = (50_000, 20, 50)
 class _Job(NamedTuple):
     """A batch on its way to the database, with everyone who waits for it and what is told to the others."""
 
+    sequence: int
+    received_at: int
     statements: list[store.Statement]
     change: bytes
     answers: list[tuple[Request, Answer]]
@@ -60,45 +66,49 @@ class _Job(NamedTuple):
 class Session:
     """The exchange in memory, from loading it to the end of the session.
 
+    `exchange`: as of the journal's end if the standby has one, None: it is loaded.
     `clock`: microseconds since 1970, asked once a batch; the journal's time never goes back, whatever it says.
     `careful_commands`: how many more commands are taken one by one, because a batch failed by a fault of ours.
-    `culprit`: the filed command that failed alone, to be put aside.
+    `culprit`: what failed alone and is to be put aside: a filed command's id, or a request's position in the lane.
     """
 
     def __init__(
         self,
         committing: store.Connection,
         reading: store.Connection,
-        lane: InProcessLane,
+        lane: WorkerLane,
+        exchange: Exchange | None,
         careful_commands: int,
         clock: Callable[[], int],
     ) -> None:
         began = time.monotonic()
-        snapshot = store.load(committing)
-        self.exchange = Exchange(restore(snapshot))
+        self.exchange = exchange or Exchange(restore(store.load(committing)))
+        state = self.exchange.state
         self.careful_commands = careful_commands
-        self.culprit: int | None = None
-        self._scales = store.load_scales(snapshot)
+        self.culprit: int | str | None = None
+        self.position = store.load_lane_position(committing)
+        self._scales = store.load_scales(committing)
+        committing.execute(f"SET application_name = '{LEADER_NAME}'")
         self._pipeline = Pipeline(committing)
         self._pipeline_lock = threading.Lock()
         self._reading = reading
-        self._used_client_ids = UsedClientIds(last_sequence=snapshot.sequence)
+        self._used_client_ids = UsedClientIds(last_sequence=state.sequence)
         self._lane = lane
         self._clock = clock
         self._in_flight: set[int] = set()
         self._failure: Exception | None = None
         self._jobs: Queue[_Job | None] = Queue(maxsize=1)
-        del snapshot
+        self._committed = (state.sequence, state.now)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        state = self.exchange.state
         logger.info(
-            "The matching worker leads at sequence %d: %d open orders, %d accounts, loaded in %.2f s",
-            state.sequence, len(state.orders), len(state.accounts), time.monotonic() - began,
+            "The matching worker leads at sequence %d: %d open orders, %d accounts, %s in %.2f s",
+            state.sequence, len(state.orders), len(state.accounts), "followed" if exchange else "loaded",
+            time.monotonic() - began,
         )  # fmt: skip
         # Nothing new, but whoever has missed the last batch of the session before sees that it is there.
-        PUBLISHER.publish(committed.encode(state.sequence + 1, state.now, (), state))
+        PUBLISHER.publish(committed.quiet(*self._committed))
         self._committer = threading.Thread(target=self._commit_all, name="matching-committer", daemon=True)
         self._committer.start()
 
@@ -171,6 +181,7 @@ class Session:
                 batch.add(timer, self.exchange.apply(timer, now))
             for request in requests:
                 answers.append((request, self._answer(request, batch, now)))
+            batch.lane_position = requests[-1].position if requests else ""
             statements = store.encode(batch, state, self._scales) if batch.commands else []
             change = committed.encode(batch.first_sequence, now, batch.events, state) if batch.commands else b""
         except Exception:
@@ -178,11 +189,11 @@ class Session:
             raise
         state.forget_old_client_orders()
         if not statements:
-            answer(answers)
+            self._lane.answer(answers)
             return None
         self._in_flight.update(batch.inbox)
         self.careful_commands = max(0, self.careful_commands - len(batch.commands))
-        return _Job(statements, change, answers, list(batch.inbox))
+        return _Job(state.sequence, now, statements, change, answers, list(batch.inbox))
 
     def _answer(self, request: Request, batch: store.Batch, now: int) -> Answer:
         if isinstance(request.commands, Preview):
@@ -197,9 +208,9 @@ class Session:
     def _spoiled(self, filed: list[tuple[int, AnyCommand]], requests: list[Request]) -> None:
         """A fault of ours hit this batch: nothing of it was committed. Name the culprit if it was alone."""
         alone = len(filed) + len(requests) == 1
-        if alone and filed:
-            self.culprit = filed[0][0]
-        answer([(request, CommandFailed() if alone else WorkerUnavailable()) for request in requests])
+        if alone:
+            self.culprit = filed[0][0] if filed else requests[0].position
+        self._lane.answer([(request, CommandFailed() if alone else WorkerUnavailable()) for request in requests])
 
     # ------------------------------------------------------------------------------------------ commit, reply, publish
 
@@ -228,7 +239,7 @@ class Session:
     def _commit(self, job: _Job) -> None:
         """One transaction, then its replies and the news of it; after a failure only turn away."""
         if self._failure is not None:
-            answer([(request, WorkerUnavailable()) for request, _ in job.answers])
+            self._lane.answer([(request, WorkerUnavailable()) for request, _ in job.answers])
             return
         began = time.perf_counter()
         try:
@@ -239,26 +250,31 @@ class Session:
             return
         commit_times.add(seconds=time.perf_counter() - began)
         self._in_flight.difference_update(job.inbox_ids)
-        answer(job.answers)
+        self._committed = (job.sequence, job.received_at)
+        self._lane.answer(job.answers)
         PUBLISHER.publish(job.change)
 
     def _heartbeat(self) -> None:
-        """Notice a lost connection, and with it a lost lock, while there is nothing to commit."""
+        """While there is nothing to commit: notice a lost connection, and with it a lost lock; be heard by a standby
+        and by the hubs, which may have missed the last batch.
+        """
         if self._failure is None:
             try:
                 with self._pipeline_lock:
                     self._pipeline.run([("SELECT 1", ())])
             except psycopg.Error as error:
                 self._fail(error)
+            else:
+                PUBLISHER.publish(committed.quiet(*self._committed))
 
     def _commit_failed(self, job: _Job, error: Exception) -> None:
         """Nobody is told that a batch holds when its commit failed. Only a lost connection leaves it open."""
         lost = isinstance(error, psycopg.OperationalError)
         alone = len(job.answers) + len(job.inbox_ids) == 1
-        if not lost and alone and job.inbox_ids:
-            self.culprit = job.inbox_ids[0]
+        if not lost and alone:
+            self.culprit = job.inbox_ids[0] if job.inbox_ids else job.answers[0][0].position
         reason = OutcomeUnknown if lost else CommandFailed if alone else WorkerUnavailable
-        answer([(request, reason()) for request, _ in job.answers])
+        self._lane.answer([(request, reason()) for request, _ in job.answers])
         self._fail(error)
 
     def _fail(self, error: Exception) -> None:

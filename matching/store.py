@@ -41,7 +41,7 @@ FROM unnest(%s::text[], %s::int[], %s::int[], %s::text[]) WITH ORDINALITY
 
 UPDATE_ENGINE = f"""
 UPDATE matching_enginestate SET sequence = %s, received_at = {EPOCH}, trade_id = %s, entry_id = %s,
-    halted = %s, halt_note = %s WHERE id = 1
+    halted = %s, halt_note = %s, lane_position = COALESCE(%s, lane_position) WHERE id = 1
 """
 
 INBOX_DONE = """
@@ -63,9 +63,12 @@ class _WholeNumber(Loader):
 
 
 class Batch:
-    """What was taken and applied together: commands with their sequences, all received at `now` (microseconds)."""
+    """What was taken and applied together: commands with their sequences, all received at `now` (microseconds).
 
-    __slots__ = ("commands", "events", "first_sequence", "inbox", "now", "state_row")
+    `lane_position`: where the order lane goes on after it, "" if it stays where it was.
+    """
+
+    __slots__ = ("commands", "events", "first_sequence", "inbox", "lane_position", "now")
 
     def __init__(self, first_sequence: int, now: int) -> None:
         self.first_sequence = first_sequence
@@ -73,7 +76,7 @@ class Batch:
         self.commands: list[AnyCommand] = []
         self.events: list[list[AnyEvent]] = []
         self.inbox: dict[int, int] = {}
-        self.state_row: tuple[Any, ...] = ()
+        self.lane_position = ""
 
     def add(self, command: AnyCommand, events: list[AnyEvent], inbox_id: int | None = None) -> None:
         """The next command and what it did; `inbox_id` if it came by the control lane."""
@@ -144,7 +147,10 @@ def encode(batch: Batch, state: State, scales: Scales) -> list[Statement]:
     statements.append(
         (
             UPDATE_ENGINE,
-            [state.sequence, now, state.trade_id, state.ledger.entry_id, state.halted, state.halt_note],
+            [
+                *(state.sequence, now, state.trade_id, state.ledger.entry_id, state.halted, state.halt_note),
+                batch.lane_position or None,
+            ],
         )
     )
     return statements
@@ -296,14 +302,28 @@ def _load_placed(connection: Connection, now: int) -> dict[int, int]:
     return dict(rows.fetchall())
 
 
-def load_scales(snapshot: Snapshot) -> Scales:
-    """The scales of a snapshot's assets and markets."""
+def load_scales(connection: Connection) -> Scales:
+    """The scales of all assets and markets."""
     scales = Scales()
-    for asset in snapshot.assets:
+    for asset in marketdata_store.load_assets(connection):
         scales.learn(asset)
-    for market in snapshot.markets:
+    for market in marketdata_store.load_markets(connection):
         scales.learn(market)
     return scales
+
+
+def load_lane_position(connection: Connection) -> str:
+    """Where the order lane goes on after the last batch, in the lane's own words."""
+    row = connection.execute("SELECT lane_position FROM matching_enginestate").fetchone()
+    assert row is not None
+    position: str = row[0]
+    return position
+
+
+def skip_request(connection: Connection, *, position: str) -> None:
+    """Let the order lane go on after a request that cannot be executed, so that it does not stop those behind it."""
+    logger.error("The request before position %s of the order lane cannot be executed: left out", position)
+    connection.execute("UPDATE matching_enginestate SET lane_position = %s", [position])
 
 
 def take_inbox(connection: Connection, *, limit: int, excluded: set[int]) -> list[tuple[int, AnyCommand]]:

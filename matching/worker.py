@@ -5,6 +5,7 @@ worker drops its memory and starts again from the database, which is always exac
 """
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,20 +16,40 @@ import psycopg
 from django.conf import settings
 
 from matching import store
+from matching.exchange import Exchange
+from matching.follower import Follower
 from matching.inbox import InboxListener
-from matching.lanes import InProcessLane
-from matching.session import Session
+from matching.lanes import InProcessLane, WorkerLane
+from matching.redis_lane import RedisLane
+from matching.session import LEADER_NAME, Session
 
 logger = logging.getLogger(__name__)
 
 LEADER_LOCK = 0x626F757273650001
 """The PostgreSQL advisory lock of the one worker, held on the connection that commits."""
 
-LEADER_NAME = "bourse leader"
+LOADING_NAME = "bourse loading"
 STANDBY_NAME = "bourse standby"
-"""What PostgreSQL calls the connection of a worker that has the lock, and of one that waits for it."""
+"""What PostgreSQL calls the connection of a worker that has the lock and loads, and of one that waits for it."""
 
 LOCK_POLL_SECONDS = 0.1
+LEADER_SILENCE_SECONDS = 2.0
+"""A leader of which PostgreSQL has heard nothing for so long is frozen: a standby ends its connection, and with it its
+lock. It speaks every HEARTBEAT_SECONDS (matching/session.py), and cannot commit any more if it comes back.
+"""
+
+END_SILENT_LEADER = """
+SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+    AND (l.classid::bigint << 32) | l.objid::bigint = %s
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND a.application_name = %s AND (a.state <> 'active' OR a.wait_event_type = 'Client')
+    AND a.state_change < clock_timestamp() - make_interval(secs => %s)
+"""
+
+STANDBY_COMMANDS = 1_000
+"""A standby reads so many commands of the journal between two looks at the lock."""
+
 RESTART_SECONDS = 0.1
 RESTART_SECONDS_MAX = 1.0
 CAREFUL_COMMANDS = 1_000
@@ -60,7 +81,7 @@ class Worker:
     `clock`: microseconds since 1970; whoever makes history gives one that begins in the past.
     """
 
-    def __init__(self, *, lane: InProcessLane | None, clock: Callable[[], int] = microseconds_now) -> None:
+    def __init__(self, *, lane: WorkerLane | None, clock: Callable[[], int] = microseconds_now) -> None:
         self._lane = lane or InProcessLane(commands_max=1)
         self._takes_orders = lane is not None
         self._clock = clock
@@ -69,7 +90,7 @@ class Worker:
         self._session: Session | None = None
         self._standby = False
         self._careful_commands = 0
-        self._culprit: int | None = None
+        self._culprit: int | str | None = None
 
     def start(self) -> None:
         """Start the worker's thread and return at once; the lane opens when the books are loaded."""
@@ -116,15 +137,14 @@ class Worker:
             closing(store.connect()) as reading,
             closing(store.connect()) as listening,
         ):
-            self._lead(committing)
-            if self._culprit is not None:
-                store.put_aside(reading, inbox_id=self._culprit)
-                self._culprit = None
-            session = Session(committing, reading, self._lane, self._careful_commands, self._clock)
+            exchange = self._lead(committing)
+            self._leave_out_culprit(reading)
+            session = Session(committing, reading, self._lane, exchange, self._careful_commands, self._clock)
+            del exchange
             listener = InboxListener(listening, self._lane)
             self._session = session
             if self._takes_orders:
-                self._lane.open()
+                self._lane.open(position=session.position, sequence=session.exchange.state.sequence)
             try:
                 session.serve(self._stop, listener.news)
             finally:
@@ -136,39 +156,72 @@ class Worker:
                 self._culprit = session.culprit
             session.raise_failure()
 
-    def _lead(self, connection: store.Connection) -> None:
-        """Wait for the lock that only one worker can hold; it goes with the connection."""
-        while not self._stop.is_set():
-            row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone()
-            if row is not None and row[0]:
-                self._standby = False
-                connection.execute(f"SET application_name = '{LEADER_NAME}'")
-                return
-            if not self._standby:
-                logger.info("Another matching worker leads; this one stands by")
-                connection.execute(f"SET application_name = '{STANDBY_NAME}'")
-            self._standby = True
-            self._stop.wait(LOCK_POLL_SECONDS)
-        raise _Stopping
+    def _leave_out_culprit(self, connection: store.Connection) -> None:
+        if isinstance(self._culprit, int):
+            store.put_aside(connection, inbox_id=self._culprit)
+        elif self._culprit:
+            store.skip_request(connection, position=self._culprit)
+        self._culprit = None
+
+    def _lead(self, connection: store.Connection) -> Exchange | None:
+        """Wait for the lock that only one worker can hold; it goes with the connection.
+
+        The exchange as of the journal's end, when it was followed while waiting; None: it is to be loaded.
+        """
+        standby: Follower | None = None
+        try:
+            while not self._stop.is_set():
+                row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LEADER_LOCK]).fetchone()
+                if row is not None and row[0]:
+                    connection.execute(f"SET application_name = '{LOADING_NAME}'")
+                    return self._caught_up(standby)
+                if standby is None:
+                    logger.info("Another matching worker leads; this one stands by")
+                    connection.execute(f"SET application_name = '{STANDBY_NAME}'")
+                    self._standby = True
+                    standby = Follower(sequence=None)
+                for _ in standby.stretch(limit=STANDBY_COMMANDS):
+                    pass
+                ended = connection.execute(END_SILENT_LEADER, [LEADER_LOCK, LEADER_NAME, LEADER_SILENCE_SECONDS])
+                if ended.rowcount:
+                    logger.warning("The leading matching worker is silent: ended its connection to the database")
+                self._stop.wait(LOCK_POLL_SECONDS)
+            raise _Stopping
+        finally:
+            self._standby = False
+            if standby is not None:
+                standby.close()
+
+    def _caught_up(self, standby: Follower | None) -> Exchange | None:
+        if standby is None:
+            return None
+        for _ in standby.steps(until=sys.maxsize):
+            pass
+        return standby.exchange
 
 
 _worker: Worker | None = None
-_lane: InProcessLane | None = None
+_lane: InProcessLane | RedisLane | None = None
 
 
-def order_lane() -> InProcessLane:
-    """The order lane of this process; closed as long as no worker runs in it."""
+def order_lane() -> InProcessLane | RedisLane:
+    """Where this process's orders go: to its own worker, or without one, with a REDIS_URL, to the worker elsewhere."""
     global _lane
     if _lane is None:
-        _lane = InProcessLane(commands_max=settings.LANE_COMMANDS_MAX)
+        if settings.REDIS_URL and _worker is None:
+            _lane = RedisLane(url=settings.REDIS_URL, commands_max=settings.LANE_COMMANDS_MAX)
+        else:
+            _lane = InProcessLane(commands_max=settings.LANE_COMMANDS_MAX)
     return _lane
 
 
 def start() -> None:
     """Start this process's worker, serving its order lane and the control lane."""
-    global _worker
+    global _worker, _lane
     assert _worker is None, "the worker runs already"
-    _worker = Worker(lane=order_lane())
+    if not isinstance(_lane, InProcessLane):
+        _lane = InProcessLane(commands_max=settings.LANE_COMMANDS_MAX)
+    _worker = Worker(lane=_lane)
     _worker.start()
 
 

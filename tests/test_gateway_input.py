@@ -256,7 +256,7 @@ def test_what_the_lane_cannot_carry_is_503(floor: Floor) -> None:
 
     lane = InProcessLane(commands_max=0)
     assert answer_of(lane) == (503, "unavailable", "1")
-    lane.open()
+    lane.open(position="", sequence=0)
     assert answer_of(lane) == (503, "overloaded", "1")
 
 

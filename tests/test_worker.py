@@ -211,12 +211,12 @@ def test_the_lane_is_closed_when_no_worker_runs(fresh_database: str) -> None:
 def test_a_second_writer_of_the_same_sequence_is_refused(floor: Floor) -> None:
     """Fencing: even a worker that believes it leads cannot write a sequence twice."""
     with closing(store.connect()) as connection:
-        taken = store.load(connection)
-        state = snapshot.restore(taken)
+        state = snapshot.restore(store.load(connection))
+        scales = store.load_scales(connection)
         batch = store.Batch(state.sequence, state.now)
         batch.add(SetLimits(floor.alice, None), [])
         with pytest.raises(psycopg.errors.UniqueViolation):
-            Pipeline(connection).run(store.encode(batch, state, store.load_scales(taken)))
+            Pipeline(connection).run(store.encode(batch, state, scales))
 
 
 def used_client_ids() -> UsedClientIds:

@@ -13,7 +13,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _application = get_asgi_application()
 
-from matching.worker import order_lane  # noqa: E402 - Django must be set up first
+from matching.redis_lane import RedisLane  # noqa: E402 - Django must be set up first
+from matching.worker import order_lane  # noqa: E402
 from trading.api.bodies import bounded  # noqa: E402
 from trading.gateway.app import Gateway, takes  # noqa: E402
 from trading.gateway.database import READERS  # noqa: E402
@@ -21,7 +22,8 @@ from trading.static_server import StaticFiles  # noqa: E402
 from trading.stream.consumer import PATH, Socket, Sockets  # noqa: E402
 
 _django = bounded(_application)
-_gateway = Gateway(lane=order_lane())
+_lane = order_lane()
+_gateway = Gateway(lane=_lane)
 _static = StaticFiles()
 SOCKETS = Sockets(gateway=_gateway)
 _socket = Socket.as_asgi(sockets=SOCKETS)
@@ -49,9 +51,13 @@ async def _no_socket(_: dict[str, Any], receive: Receive, send: Send) -> None:
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
+    if isinstance(_lane, RedisLane):
+        await _lane.start()
     SOCKETS.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await SOCKETS.stop()
+    if isinstance(_lane, RedisLane):
+        await _lane.stop()
     READERS.close()
     await send({"type": "lifespan.shutdown.complete"})

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from matching.lanes import InProcessLane, LaneError
+from matching.lanes import LaneError, OrderLane
 from trading.gateway import auth, handlers
 from trading.gateway.database import READERS
 from trading.gateway.errors import ApiError, Headers, internal_error, not_carried
 from trading.gateway.handlers import Answer, Call
-from trading.gateway.keys import Principal
+from trading.gateway.keys import CACHE, Principal
 from trading.gateway.limits import Meter, Unlimited, limits_from_settings
 from trading.gateway.recent import RecentOrders
 from trading.gateway.sessions import authenticate_session
@@ -71,7 +71,7 @@ class Gateway:
     The WebSocket API shares its lane, limits and recent orders.
     """
 
-    def __init__(self, *, lane: InProcessLane, limits: Unlimited | None = None) -> None:
+    def __init__(self, *, lane: OrderLane, limits: Unlimited | None = None) -> None:
         self.lane = lane
         self.recent = RecentOrders()
         self.limits = limits_from_settings() if limits is None else limits
@@ -115,15 +115,16 @@ class Gateway:
         handler, name = _route(scope["method"], scope["path"])
         headers: dict[bytes, bytes] = dict(scope["headers"])
         address = self.address(scope, headers)
-        await meter.request(address=address)
-        body = await _read_body(headers, receive)
+        meter.request(address=address)
         try:
-            principal = await _principal(scope, headers, body, address)
+            body = await _read_body(headers, receive)
+            principal = await _principal(scope, headers, body, address, meter)
+            return await handler(Call(principal, self.lane, meter, self.recent, body, scope["query_string"], name))
         except ApiError as error:
             if error.status == 401:
                 await meter.failure(address=address)
+            await meter.settle()
             raise
-        return await handler(Call(principal, self.lane, meter, self.recent, body, scope["query_string"], name))
 
     def address(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
         """The client's address, behind trusted proxies too."""
@@ -135,10 +136,12 @@ class Gateway:
         return auth.client_address(peer=peer, forwarded_for=hops.decode("latin-1"), trusted=self._trusted_proxies)
 
 
-async def _principal(scope: Scope, headers: dict[bytes, bytes], body: bytes, address: str) -> Principal:
-    """Who asks, by signature or by session, with the right to trade. Raises ApiError 401 or 403."""
+async def _principal(scope: Scope, headers: dict[bytes, bytes], body: bytes, address: str, meter: Meter) -> Principal:
+    """Who asks, by signature or by session, with the right to trade. Raises ApiError 401, 403 or 429."""
     key = headers.get(b"x-api-key")
     if key is not None:
+        if CACHE.entry(key.decode("latin-1")) is None:
+            await meter.settle()  # the database will be asked
         query, path = scope["query_string"], scope["raw_path"]
         return await auth.authenticate_in_loop(
             credentials=auth.Credentials(
@@ -152,6 +155,7 @@ async def _principal(scope: Scope, headers: dict[bytes, bytes], body: bytes, add
         )
     if b"cookie" not in headers:
         raise ApiError(401, "authentication_required", "Sign in, or sign the request with an API key.")
+    await meter.settle()
     return await READERS.run(authenticate_session, scope=scope, body=body)
 
 

@@ -23,7 +23,7 @@ from matching.engine.messages import (
     Reason,
     TradeExecuted,
 )
-from matching.lanes import InProcessLane, Reply
+from matching.lanes import OrderLane, Reply
 from trading.gateway import decode, stored
 from trading.gateway.database import READERS
 from trading.gateway.directory import DIRECTORY, MarketEntry
@@ -54,7 +54,7 @@ class Call:
     """One request whose sender is known. `name` is what the path names: an order id or a client order id."""
 
     principal: Principal
-    lane: InProcessLane
+    lane: OrderLane
     meter: Meter
     recent: RecentOrders
     body: bytes
