@@ -1,22 +1,22 @@
 """How much one may ask: requests per address, orders per key and per account, failed sign-ins per address.
 
-Counted by the library `limits` in fixed windows, its cheapest strategy, in memory or in Redis. RATE_LIMITS=off makes
-`Unlimited`, which costs nothing.
+Counted in fixed windows by the library `limits` in memory or, for several processes together, in Redis
+(trading/gateway/shared_counts.py). RATE_LIMITS=off makes `Unlimited`, which costs nothing.
 """
 
+import asyncio
 import math
 import time
+from abc import ABC, abstractmethod
 
 import msgspec
 from django.conf import settings
 from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
-from limits.aio.storage import RedisStorage
-from limits.errors import StorageError
 from limits.storage import MemoryStorage
-from redis.exceptions import RedisError
 
 from trading.gateway.errors import ApiError, Headers, retry_after, unavailable
 from trading.gateway.keys import Principal
+from trading.gateway.shared_counts import Count, SharedCounts
 
 SWEEP_SECONDS = 10.0
 
@@ -82,8 +82,14 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 class Meter:
     """What one request spends. This one, for RATE_LIMITS=off, counts nothing."""
 
-    async def request(self, *, address: str) -> None:
-        """Count a request of this client, before anything else is done for it. Raises ApiError 429 `rate_limited`."""
+    def request(self, *, address: str) -> None:
+        """Count a request of this client, before anything else is done for it. Raises ApiError 429 `rate_limited`.
+
+        Counting in Redis has only begun: `settle`, `orders` and `failure` wait for it, and raise then.
+        """
+
+    async def settle(self) -> None:
+        """Wait until all is counted, before something costly is done. Raises ApiError 429 `rate_limited`."""
 
     async def orders(self, *, principal: Principal, count: int) -> None:
         """Count orders against the key and the account. Raises ApiError 429 `rate_limited`."""
@@ -106,16 +112,18 @@ class Unlimited:
         """A meter for one request."""
         return _FREE
 
+    async def close(self) -> None:
+        """Nothing more is counted."""
+
 
 class RateLimits(Unlimited):
-    """The limits of the settings. A storage error is ApiError 503 `unavailable`."""
+    """The limits of the settings. ApiError 503 `unavailable` when they cannot be counted."""
 
     def __init__(
         self, *, redis_url: str, per_key: int, per_account: int, per_address: int, failures_per_minute: int
     ) -> None:
         """Per second: orders by key and by account, requests by address. An empty `redis_url`: counted in memory."""
-        self._storage: LoopStorage | RedisStorage
-        self._storage = RedisStorage(f"async+{redis_url}", implementation="redispy") if redis_url else LoopStorage()
+        self.counts = SharedCounts(url=redis_url) if redis_url else LoopStorage()
         self.address_rule = _rule(RateLimitItemPerSecond(per_address), "address", "address")
         self.key_rule = _rule(RateLimitItemPerSecond(per_key), "API key", "key")
         self.account_rule = _rule(RateLimitItemPerSecond(per_account), "account", "account")
@@ -123,22 +131,50 @@ class RateLimits(Unlimited):
 
     def meter(self) -> Meter:
         """A meter for one request."""
-        return _Counting(self)
+        if isinstance(self.counts, SharedCounts):
+            return _SharedMeter(self, self.counts)
+        return _LocalMeter(self, self.counts)
 
-    async def spend(self, rule: Rule, name: str, cost: int) -> Standing:
-        """Count `cost` for `name` and tell how it stands. Raises ApiError 429 when that is too much."""
-        key, storage = rule.prefix + name, self._storage
-        if isinstance(storage, LoopStorage):
-            count = storage.incr(key, rule.seconds, cost)
-            resets_at = storage.expirations[key]
-        else:
-            try:
-                count = await storage.incr(key, rule.seconds, cost)
-                resets_at = await storage.get_expiry(key)
-            except (StorageError, RedisError) as error:
-                raise unavailable("The rate limits cannot be counted at the moment. Try again.") from error
+    async def close(self) -> None:
+        """Give the connections to Redis back, if there are any."""
+        if isinstance(self.counts, SharedCounts):
+            await self.counts.close()
+
+
+class _Counting(Meter, ABC):
+    """Judges counts and keeps the tightest standing; where they come from is the business of its children."""
+
+    __slots__ = ("_limits", "_tightest")
+
+    def __init__(self, limits: RateLimits) -> None:
+        self._limits = limits
+        self._tightest: Standing | None = None
+
+    def request(self, *, address: str) -> None:
+        self._spend(self._limits.address_rule, address, 1)
+
+    async def orders(self, *, principal: Principal, count: int) -> None:
+        if principal.key:
+            self._spend(self._limits.key_rule, principal.key, count)
+        self._spend(self._limits.account_rule, str(principal.account_id), count)
+        await self.settle()
+
+    async def failure(self, *, address: str) -> None:
+        self._spend(self._limits.failure_rule, address, 1)
+        await self.settle()
+
+    def headers(self) -> Headers:
+        return () if self._tightest is None else self._tightest.headers()
+
+    @abstractmethod
+    def _spend(self, rule: Rule, name: str, cost: int) -> None:
+        """Count `cost` for `name`, or begin to."""
+
+    def _judge(self, rule: Rule, count: int, resets_at: float) -> None:
+        """Keep how it stands. Raises ApiError 429 when that is too much."""
         found = Standing(rule.limit, rule.limit - count, resets_at)
         if found.remaining < 0:
+            self._tightest = None  # the refusal tells how this rule stands
             wait = max(1, math.ceil(resets_at - time.time()))
             raise ApiError(
                 429,
@@ -147,40 +183,45 @@ class RateLimits(Unlimited):
                 None,
                 (*found.headers(), retry_after(wait)),
             )
-        return found
-
-
-class _Counting(Meter):
-    """Counts with `limits` and keeps the tightest standing."""
-
-    __slots__ = ("_limits", "_tightest")
-
-    def __init__(self, limits: RateLimits) -> None:
-        self._limits = limits
-        self._tightest: Standing | None = None
-
-    async def request(self, *, address: str) -> None:
-        await self._spend(self._limits.address_rule, address, 1)
-
-    async def orders(self, *, principal: Principal, count: int) -> None:
-        if principal.key:
-            await self._spend(self._limits.key_rule, principal.key, count)
-        await self._spend(self._limits.account_rule, str(principal.account_id), count)
-
-    async def failure(self, *, address: str) -> None:
-        await self._limits.spend(self._limits.failure_rule, address, 1)
-
-    def headers(self) -> Headers:
-        return () if self._tightest is None else self._tightest.headers()
-
-    async def _spend(self, rule: Rule, name: str, cost: int) -> None:
-        try:
-            found = await self._limits.spend(rule, name, cost)
-        except ApiError:
-            self._tightest = None  # the refusal tells how this rule stands
-            raise
         if self._tightest is None or found.remaining < self._tightest.remaining:
             self._tightest = found
+
+
+class _LocalMeter(_Counting):
+    """Counts in memory, at once."""
+
+    __slots__ = ("_storage",)
+
+    def __init__(self, limits: RateLimits, storage: LoopStorage) -> None:
+        super().__init__(limits)
+        self._storage = storage
+
+    def _spend(self, rule: Rule, name: str, cost: int) -> None:
+        key = rule.prefix + name
+        count = self._storage.incr(key, rule.seconds, cost)
+        self._judge(rule, count, self._storage.expirations[key])
+
+
+class _SharedMeter(_Counting):
+    """Counts in Redis: all rules of a request are on their way together before one of them is waited for."""
+
+    __slots__ = ("_asked", "_counts")
+
+    def __init__(self, limits: RateLimits, counts: SharedCounts) -> None:
+        super().__init__(limits)
+        self._counts = counts
+        self._asked: list[tuple[Rule, asyncio.Future[Count | None]]] = []
+
+    async def settle(self) -> None:
+        asked, self._asked = self._asked, []
+        for rule, future in asked:
+            found = await future
+            if found is None:
+                raise unavailable("The rate limits cannot be counted at the moment; nothing happened. Try again.")
+            self._judge(rule, *found)
+
+    def _spend(self, rule: Rule, name: str, cost: int) -> None:
+        self._asked.append((rule, self._counts.add(key=rule.prefix + name, seconds=rule.seconds, cost=cost)))
 
 
 def limits_from_settings() -> Unlimited:

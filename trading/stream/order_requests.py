@@ -19,7 +19,7 @@ Handler = Callable[[Gateway, Principal, str, Request], Awaitable[Answer]]
 _encode = msgspec.json.Encoder().encode
 
 
-async def _call(
+def _call(
     gateway: Gateway,
     principal: Principal,
     address: str,
@@ -29,48 +29,48 @@ async def _call(
     name: str = "",
 ) -> Call:
     meter = gateway.limits.meter()
-    await meter.request(address=address)
+    meter.request(address=address)
     return Call(principal, gateway.lane, meter, gateway.recent, bytes(body), query, name)
 
 
 async def _place(gateway: Gateway, principal: Principal, address: str, request: Request) -> Answer:
     assert isinstance(request, requests.PlaceOrder)
-    return await handlers.place(await _call(gateway, principal, address, body=request.order))
+    return await handlers.place(_call(gateway, principal, address, body=request.order))
 
 
 async def _place_batch(gateway: Gateway, principal: Principal, address: str, request: Request) -> Answer:
     assert isinstance(request, requests.PlaceOrders)
     body = b'{"orders":' + bytes(request.orders) + b"}"
-    return await handlers.place_batch(await _call(gateway, principal, address, body=body))
+    return await handlers.place_batch(_call(gateway, principal, address, body=body))
 
 
 async def _test(gateway: Gateway, principal: Principal, address: str, request: Request) -> Answer:
     assert isinstance(request, requests.PlaceOrder)
-    return await handlers.test_place(await _call(gateway, principal, address, body=request.order))
+    return await handlers.test_place(_call(gateway, principal, address, body=request.order))
 
 
 async def _amend(gateway: Gateway, principal: Principal, address: str, request: Request) -> Answer:
     assert isinstance(request, requests.AmendOrder)
     body = _encode(AmendOrderBody(request.price, request.quantity))
     if request.client_order_id is not None:
-        call = await _call(gateway, principal, address, body=body, name=_client_order_id(request))
+        call = _call(gateway, principal, address, body=body, name=_client_order_id(request))
         return await handlers.amend_by_client_id(call)
-    return await handlers.amend(await _call(gateway, principal, address, body=body, name=_order_id(request)))
+    return await handlers.amend(_call(gateway, principal, address, body=body, name=_order_id(request)))
 
 
 async def _cancel(gateway: Gateway, principal: Principal, address: str, request: Request) -> Answer:
     assert isinstance(request, requests.CancelOrder)
     if request.client_order_id is not None:
-        call = await _call(gateway, principal, address, name=_client_order_id(request))
+        call = _call(gateway, principal, address, name=_client_order_id(request))
         return await handlers.cancel_by_client_id(call)
-    return await handlers.cancel(await _call(gateway, principal, address, name=_order_id(request)))
+    return await handlers.cancel(_call(gateway, principal, address, name=_order_id(request)))
 
 
 async def _cancel_all(gateway: Gateway, principal: Principal, address: str, request: Request) -> Answer:
     assert isinstance(request, requests.CancelOrders)
     fields = {"market": request.market, "side": request.side}
     query = urlencode({name: value for name, value in fields.items() if value is not None}).encode()
-    return await handlers.cancel_all(await _call(gateway, principal, address, query=query))
+    return await handlers.cancel_all(_call(gateway, principal, address, query=query))
 
 
 def _order_id(request: requests.CancelOrder) -> str:
