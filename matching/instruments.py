@@ -1,17 +1,18 @@
-"""What the matching worker counts for Prometheus: a few observations a batch, made when its replies are out.
+"""What the matching worker tells Prometheus: a few additions a batch, made when its replies are out.
 
-Counters and histograms only, which several processes can share (PROMETHEUS_MULTIPROC_DIR); what stands at a moment is
-asked of the worker when somebody looks. Everything here is safe to call from any thread.
+A batch is counted in plain numbers, which one thread at a time adds to (a fifth of what the library's own counters
+would cost); they become Prometheus's families when somebody looks, and so does what the worker is at that moment.
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Protocol
 
 import prometheus_client
 from django.conf import settings
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -26,27 +27,7 @@ logger = logging.getLogger(__name__)
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0)
 """The buckets of everything that has to be quick."""
 
-COMMANDS = prometheus_client.Counter("bourse_commands", "Commands committed, by kind.", ["kind"])
-PLACED = prometheus_client.Counter("bourse_orders_placed", "Orders that were accepted and committed.", ["market"])
-REFUSALS = prometheus_client.Counter(
-    "bourse_refusals", "Commands that the exchange refused, by kind of command and reason.", ["kind", "reason"]
-)
-DUPLICATES = prometheus_client.Counter("bourse_order_duplicates", "Orders answered with the one placed before.")
-TRADES = prometheus_client.Counter("bourse_trades", "Trades.", ["market"])
-BREAKER_TRIPS = prometheus_client.Counter("bourse_breaker_trips", "Times a circuit breaker tripped.", ["market"])
-SESSIONS = prometheus_client.Counter("bourse_worker_sessions", "Times this worker became leader and loaded the books.")
-BATCH_COMMANDS = prometheus_client.Histogram(
-    "bourse_batch_commands", "Commands of a batch.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
-)
-WAITED = prometheus_client.Histogram(
-    "bourse_batch_lane_wait_seconds", "Time in the order lane of the first request of a batch.", buckets=SECONDS
-)
-APPLIED = prometheus_client.Histogram(
-    "bourse_batch_apply_seconds", "Applying a batch in memory and writing its statements.", buckets=SECONDS
-)
-COMMITTED = prometheus_client.Histogram(
-    "bourse_batch_commit_seconds", "The transaction of a batch, from its first statement to its end.", buckets=SECONDS
-)
+SESSIONS = prometheus_client.Counter("bourse_worker_sessions", "Times this worker became leader and had the books.")
 PUBLISHED = prometheus_client.Histogram(
     "bourse_publish_seconds", "Giving what has gathered of committed batches to the channel layer.", buckets=SECONDS
 )
@@ -54,12 +35,12 @@ PUBLISHED = prometheus_client.Histogram(
 _KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in messages.AnyCommand.__args__}
 _COUNTED = frozenset(
     {
+        messages.TradeExecuted,
         messages.OrderPlaced,
         messages.OrderRejected,
-        messages.OrderDuplicated,
-        messages.TradeExecuted,
         messages.CommandRefused,
         messages.BreakerTripped,
+        messages.OrderDuplicated,
     }
 )
 
@@ -70,8 +51,39 @@ class Named(Protocol):
     symbol: str
 
 
-class Batches:
-    """What the session calls."""
+class Distribution:
+    """A histogram of plain numbers, for one writer at a time."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._names = [*(str(float(bound)) for bound in bounds), "+Inf"]
+        self._counts = [0] * len(self._names)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count `value` into its bucket."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def family(self, name: str, documentation: str) -> Metric:
+        """As Prometheus wants it."""
+        buckets = list(zip(self._names, map(float, accumulate(self._counts)), strict=True))
+        return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=self._sum)
+
+
+class Batches(Collector):
+    """All batches of this process so far."""
+
+    def __init__(self) -> None:
+        self._commands: dict[type, int] = {}
+        self._placed: dict[int, int] = {}
+        self._trades: dict[int, int] = {}
+        self._trips: dict[int, int] = {}
+        self._refusals: dict[tuple[type, str], int] = {}
+        self._duplicates = 0
+        self._symbols: dict[int, str] = {}
+        self._sizes = Distribution((1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096))
+        self._waited, self._applied, self._committed = (Distribution(SECONDS) for _ in range(3))
 
     def observe(
         self,
@@ -90,53 +102,83 @@ class Batches:
         seconds: how long its first request `waited` in the order lane (None: it had none), how long it took to be
         `applied` and encoded, and to be `committed`.
         """
-        BATCH_COMMANDS.observe(len(commands))
+        self._sizes.observe(len(commands))
         if waited is not None:
-            WAITED.observe(waited)
-        APPLIED.observe(applied)
-        COMMITTED.observe(committed)
-        for kind, count in Counter(map(type, commands)).items():
-            COMMANDS.labels(_KINDS[kind]).inc(count)
-        _count_events(commands, events, markets)
+            self._waited.observe(waited)
+        self._applied.observe(applied)
+        self._committed.observe(committed)
+        self._count(commands, events, markets)
         if (applied + committed) * 1000 >= settings.SLOW_BATCH_MS:
             logger.warning(
                 "Slow batch: %d commands from sequence %d, applied in %.1f ms, committed in %.1f ms",
                 len(commands), first_sequence, applied * 1000, committed * 1000,
             )  # fmt: skip
 
+    def _count(
+        self, commands: Sequence[AnyCommand], events: Iterable[list[AnyEvent]], markets: Mapping[int, Named]
+    ) -> None:
+        event: Any  # told apart by identity of types, as this runs for every event of every order
+        for command, command_events in zip(commands, events, strict=True):
+            command_kind = type(command)
+            self._commands[command_kind] = self._commands.get(command_kind, 0) + 1
+            for event in command_events:
+                kind = type(event)
+                if kind not in _COUNTED:
+                    continue
+                if kind is messages.TradeExecuted:
+                    self._add(self._trades, event.market_id, markets)
+                elif kind is messages.OrderPlaced:
+                    self._add(self._placed, event.order.market_id, markets)
+                elif kind is messages.OrderRejected:
+                    self._refuse(command_kind, event.order.reason)
+                elif kind is messages.CommandRefused:
+                    self._refuse(command_kind, event.reason)
+                elif kind is messages.BreakerTripped:
+                    self._add(self._trips, event.market_id, markets)
+                else:
+                    self._duplicates += 1
+
+    def _add(self, counts: dict[int, int], market_id: int, markets: Mapping[int, Named]) -> None:
+        counts[market_id] = counts.get(market_id, 0) + 1
+        if market_id not in self._symbols:
+            self._symbols[market_id] = markets[market_id].symbol
+
+    def _refuse(self, kind: type, reason: str) -> None:
+        self._refusals[kind, reason] = self._refusals.get((kind, reason), 0) + 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything counted, as Prometheus wants it."""
+        commands = CounterMetricFamily("bourse_commands", "Commands committed, by kind.", labels=["kind"])
+        for kind, count in self._commands.copy().items():
+            commands.add_metric([_KINDS[kind]], count)
+        yield commands
+        text = "Commands that the exchange refused, by kind of command and reason."
+        refusals = CounterMetricFamily("bourse_refusals", text, labels=["kind", "reason"])
+        for (kind, reason), count in self._refusals.copy().items():
+            refusals.add_metric([_KINDS[kind], str(reason)], count)
+        yield refusals
+        text = "Orders answered with the one that was placed before."
+        yield CounterMetricFamily("bourse_order_duplicates", text, value=self._duplicates)
+        yield self._by_market("bourse_orders_placed", "Orders that were accepted and committed.", self._placed)
+        yield self._by_market("bourse_trades", "Trades.", self._trades)
+        yield self._by_market("bourse_breaker_trips", "Times a circuit breaker has tripped.", self._trips)
+        yield self._sizes.family("bourse_batch_commands", "Commands of a batch.")
+        text = "Time in the order lane of a batch's first request."
+        yield self._waited.family("bourse_batch_lane_wait_seconds", text)
+        text = "Applying a batch in memory and writing its statements."
+        yield self._applied.family("bourse_batch_apply_seconds", text)
+        text = "The transaction of a batch, from its first statement to its end."
+        yield self._committed.family("bourse_batch_commit_seconds", text)
+
+    def _by_market(self, name: str, text: str, counts: dict[int, int]) -> Metric:
+        family = CounterMetricFamily(name, text, labels=["market"])
+        for market_id, count in counts.copy().items():
+            family.add_metric([self._symbols[market_id]], count)
+        return family
+
 
 BATCHES = Batches()
-
-
-def _count_events(
-    commands: Sequence[AnyCommand], events: Iterable[list[AnyEvent]], markets: Mapping[int, Named]
-) -> None:
-    placed: Counter[int] = Counter()
-    trades: Counter[int] = Counter()
-    refusals: Counter[tuple[type, str]] = Counter()
-    for command, command_events in zip(commands, events, strict=True):
-        for event in command_events:
-            if type(event) not in _COUNTED:
-                continue
-            if isinstance(event, messages.TradeExecuted):
-                trades[event.market_id] += 1
-            elif isinstance(event, messages.OrderPlaced):
-                placed[event.order.market_id] += 1
-            elif isinstance(event, messages.OrderRejected):
-                assert event.order.reason is not None
-                refusals[type(command), event.order.reason] += 1
-            elif isinstance(event, messages.CommandRefused):
-                refusals[type(command), event.reason] += 1
-            elif isinstance(event, messages.BreakerTripped):
-                BREAKER_TRIPS.labels(markets[event.market_id].symbol).inc()
-            else:
-                DUPLICATES.inc()
-    for market_id, count in placed.items():
-        PLACED.labels(markets[market_id].symbol).inc(count)
-    for market_id, count in trades.items():
-        TRADES.labels(markets[market_id].symbol).inc(count)
-    for (kind, reason), count in refusals.items():
-        REFUSALS.labels(_KINDS[kind], str(reason)).inc(count)
+ASKED.register(BATCHES)
 
 
 class WorkerStatus(Protocol):
@@ -165,8 +207,8 @@ class _WorkerState(Collector):
     def __init__(self, status: Callable[[], WorkerStatus]) -> None:
         self._status = status
 
-    def collect(self) -> Iterable[Metric]:
-        """Four gauges, or none in a process without a worker."""
+    def collect(self) -> Iterator[Metric]:
+        """Four gauges, or none when it has ended."""
         found = self._status()
         if not found.alive:
             return
