@@ -57,6 +57,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await SOCKETS.stop()
+    await _gateway.limits.close()
     if isinstance(_lane, RedisLane):
         await _lane.stop()
     READERS.close()
