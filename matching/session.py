@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psycopg
 from django.conf import settings
 
-from matching import commit_times, committed, store
+from matching import commit_times, committed, instruments, store
 from matching.client_ids import UsedClientIds
 from matching.engine.messages import AnyCommand, PlaceOrder
 from matching.exchange import Exchange
@@ -53,14 +53,17 @@ GC_THRESHOLDS = (50_000, 20, 50)
 
 
 class _Job(NamedTuple):
-    """A batch on its way to the database, with everyone who waits for it and what is told to the others."""
+    """A batch on its way to the database, with everyone who waits for it and what is told to the others.
 
-    sequence: int
-    received_at: int
+    `waited`: the seconds that its first request was in the lane; `applied`: those of applying and encoding it.
+    """
+
+    batch: store.Batch
     statements: list[store.Statement]
     change: bytes
     answers: list[tuple[Request, Answer]]
-    inbox_ids: list[int]
+    waited: float | None
+    applied: float
 
 
 class Session:
@@ -99,6 +102,7 @@ class Session:
         self._failure: Exception | None = None
         self._jobs: Queue[_Job | None] = Queue(maxsize=1)
         self._committed = (state.sequence, state.now)
+        instruments.SESSIONS.inc()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -169,6 +173,8 @@ class Session:
 
     def _apply(self, filed: list[tuple[int, AnyCommand]], requests: list[Request]) -> _Job | None:
         """Apply filed commands, due timers and requests in this order, as one batch with one time."""
+        began = time.perf_counter()
+        waited = max(0.0, time.time() - requests[0].sent_at) if requests else None
         state = self.exchange.state
         now = max(self._clock(), state.now)
         batch = store.Batch(state.sequence + 1, now)
@@ -193,7 +199,7 @@ class Session:
             return None
         self._in_flight.update(batch.inbox)
         self.careful_commands = max(0, self.careful_commands - len(batch.commands))
-        return _Job(state.sequence, now, statements, change, answers, list(batch.inbox))
+        return _Job(batch, statements, change, answers, waited, time.perf_counter() - began)
 
     def _answer(self, request: Request, batch: store.Batch, now: int) -> Answer:
         if isinstance(request.commands, Preview):
@@ -248,11 +254,22 @@ class Session:
         except Exception as error:  # noqa: BLE001 - whatever it is, everyone who waits must be told
             self._commit_failed(job, error)
             return
-        commit_times.add(seconds=time.perf_counter() - began)
-        self._in_flight.difference_update(job.inbox_ids)
-        self._committed = (job.sequence, job.received_at)
+        took = time.perf_counter() - began
+        batch = job.batch
+        self._in_flight.difference_update(batch.inbox)
+        self._committed = (batch.last_sequence, batch.now)
         self._lane.answer(job.answers)
         PUBLISHER.publish(job.change)
+        commit_times.add(seconds=took)
+        instruments.BATCHES.observe(
+            first_sequence=batch.first_sequence,
+            commands=batch.commands,
+            events=batch.events,
+            markets=self.exchange.state.markets,
+            waited=job.waited,
+            applied=job.applied,
+            committed=took,
+        )
 
     def _heartbeat(self) -> None:
         """While there is nothing to commit: notice a lost connection, and with it a lost lock; be heard by a standby
@@ -270,9 +287,10 @@ class Session:
     def _commit_failed(self, job: _Job, error: Exception) -> None:
         """Nobody is told that a batch holds when its commit failed. Only a lost connection leaves it open."""
         lost = isinstance(error, psycopg.OperationalError)
-        alone = len(job.answers) + len(job.inbox_ids) == 1
+        filed = list(job.batch.inbox)
+        alone = len(job.answers) + len(filed) == 1
         if not lost and alone:
-            self.culprit = job.inbox_ids[0] if job.inbox_ids else job.answers[0][0].position
+            self.culprit = filed[0] if filed else job.answers[0][0].position
         reason = OutcomeUnknown if lost else CommandFailed if alone else WorkerUnavailable
         self._lane.answer([(request, reason()) for request, _ in job.answers])
         self._fail(error)

@@ -78,6 +78,11 @@ class Batch:
         self.inbox: dict[int, int] = {}
         self.lane_position = ""
 
+    @property
+    def last_sequence(self) -> int:
+        """That of its last command."""
+        return self.first_sequence + len(self.commands) - 1
+
     def add(self, command: AnyCommand, events: list[AnyEvent], inbox_id: int | None = None) -> None:
         """The next command and what it did; `inbox_id` if it came by the control lane."""
         if inbox_id is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import psycopg
 from django.conf import settings
 
-from matching import store
+from matching import instruments, store
 from matching.exchange import Exchange
 from matching.follower import Follower
 from matching.inbox import InboxListener
@@ -94,6 +94,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the worker's thread and return at once; the lane opens when the books are loaded."""
+        instruments.watch(status=self.status)
         self._thread.start()
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from matching import exposition
 from matching.publisher import PUBLISHER
 from matching.redis_worker_lane import RedisWorkerLane
 from matching.worker import Worker
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        exposition.listen()
         PUBLISHER.start()
         worker = Worker(lane=RedisWorkerLane(url=settings.REDIS_URL) if settings.REDIS_URL else None)
         worker.start()
