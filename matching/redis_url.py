@@ -16,12 +16,15 @@ from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 TAG = "{bourse}"
 """Begins every key of ours: a Redis Cluster keeps what has one tag on one node, so commands may name several keys."""
+
+ERRORS = (RedisError, RedisClusterException, OSError)
+"""What a client raises when Redis gives no answer or not the right one; a Cluster's is no RedisError."""
 
 CONNECT_SECONDS_MAX = 2.0
 ANSWER_SECONDS_MAX = 5.0
@@ -103,7 +106,7 @@ def parse(url: str) -> Place:
 def connect(url: str, **options: Any) -> redis.Redis:
     """A client for threads. `options` are redis-py's (`socket_timeout`, ...).
 
-    It connects when it is first used; that of a Cluster asks for the nodes at once (RedisError).
+    It connects when it is first used; that of a Cluster asks for the nodes at once (ERRORS).
     """
     place, once = parse(url), {"retry": Retry(NoBackoff(), 0)}
     settings = _connection(place) | once | options
@@ -187,7 +190,7 @@ class AnyNode(redis.asyncio.Connection):
             self.host, self.port = host, port
             try:
                 await super()._connect()
-            except (OSError, RedisError, TimeoutError):
+            except (*ERRORS, TimeoutError):
                 continue
             return
         self.host, self.port = self._nodes[-1]

@@ -147,6 +147,7 @@ MIDDLEWARE = [
     "trading.sessions.SessionUse",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "trading.services_away.ServicesAway",
 ]
 ROOT_URLCONF = "trading.urls"
 ASGI_APPLICATION = "trading.asgi.application"
@@ -224,21 +225,32 @@ if PRODUCTION:
         "staticfiles": {"BACKEND": "trading.static_files.HashedStaticFiles"},
     }
 
-CACHES = {
+CACHES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}},
 }
+CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 # Celery: messages are wake-ups only, so they may get lost, and answers are kept by nobody.
-CELERY_BROKER_URL = REDIS_URL or "bourse-files://"
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
-    {}
-    if REDIS_URL
-    else {
+CELERY_BROKER_URL = environment.text(name="CELERY_BROKER_URL")
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
+if REDIS_URL:
+    from matching import redis_url
+
+    CACHES["shared"] = {"BACKEND": "trading.shared_cache.SharedCache", "LOCATION": REDIS_URL}
+    RATELIMIT_USE_CACHE = "shared"  # what people may try is counted for all processes together
+    CHANNEL_LAYERS["default"] = {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": redis_url.channel_hosts(REDIS_URL), "prefix": redis_url.TAG},
+    }
+    if not CELERY_BROKER_URL and redis_url.parse(REDIS_URL).kind != "cluster":
+        CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = redis_url.celery_broker(REDIS_URL)
+if not CELERY_BROKER_URL:
+    CELERY_BROKER_URL = "bourse-files://"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(DATA_DIR / "celery" / "queue"),
         "data_folder_out": str(DATA_DIR / "celery" / "queue"),
         "control_folder": str(DATA_DIR / "celery" / "control"),
         "polling_interval": 0.2,
     }
-)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "bourse"
@@ -248,8 +260,6 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # remembers nothing: what is due is in the database
 CELERY_TIMEZONE = "UTC"
-
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

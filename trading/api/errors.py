@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
+from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -72,6 +73,16 @@ def no_answer() -> ApiError:
     )
 
 
+def uncounted() -> ApiError:
+    """A limit cannot be counted, so nothing that it protects is done."""
+    return ApiError(
+        "unavailable",
+        "The rate limits cannot be counted at the moment; nothing happened. Try again.",
+        status_code=503,
+        headers={"Retry-After": "1"},
+    )
+
+
 def _known(error: Exception) -> ApiError | None:
     match error:
         case ApiError():
@@ -102,6 +113,9 @@ def _known(error: Exception) -> ApiError | None:
                 status_code=503,
                 headers={"Retry-After": "1"},
             )
+        case RedisError():
+            _logger.warning("Redis gives no answer: %s", error)
+            return uncounted()
         case exceptions.APIException():
             return _of_framework(error)
     return None
@@ -132,6 +146,12 @@ def json_error(*, error: ApiError) -> HttpResponse:
         content_type="application/json",
         headers=error.headers,
     )
+
+
+def known_error(*, error: Exception) -> HttpResponse | None:
+    """The answer to any error we know, for code outside of DRF's views; None for a fault of ours."""
+    known = _known(error)
+    return None if known is None else json_error(error=known)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django_ratelimit.core import get_usage
+from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from marketdata.rest import ApiError
 from trading.api.addresses import client_address_of
-from trading.api.errors import API_PATH, json_error
+from trading.api.errors import API_PATH, json_error, uncounted
 from trading.gateway.keys import Principal
 
 if TYPE_CHECKING:  # rest_framework.views imports this module
@@ -64,8 +65,13 @@ class CallerThrottle(BaseThrottle):
 
 
 def _spend(request: HttpRequest, *, group: str, name: str, rate: str) -> None:
-    """Count one request of `name`, in a rate like "100/s"."""
-    usage = get_usage(request, group=group, key=lambda *_: name, rate=rate, increment=True)
+    """Count one request of `name`, in a rate like "100/s". While nobody can count, reads are free."""
+    try:
+        usage = get_usage(request, group=group, key=lambda *_: name, rate=rate, increment=True)
+    except RedisError as error:
+        if request.method in ("GET", "HEAD"):
+            return
+        raise uncounted() from error
     if usage is None:
         return
     usages: list[dict[str, Any]] = request.__dict__.setdefault(_USAGES, [])

@@ -10,7 +10,6 @@ import time
 from collections import deque
 
 import redis.asyncio
-from redis.exceptions import RedisError
 
 from matching import redis_url
 
@@ -88,7 +87,7 @@ class SharedCounts:
         numbers = [number for _, seconds, cost in asked for number in (cost, seconds * 1_000)]
         try:
             found: list[int] = await client.eval(SCRIPT, len(keys), *keys, *numbers)
-        except (RedisError, OSError) as error:
+        except redis_url.ERRORS as error:
             if not self._away:
                 _logger.warning("Redis gives no answer, so order entry counts no limits and takes nothing: %s", error)
             self._away = True

@@ -13,6 +13,7 @@ from trading.api import errors as api
 from trading.pages import context
 
 RETRY_AFTER_SECONDS = 60
+AWAY_SECONDS = 5
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -54,6 +55,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if request.path.startswith(api.API_PATH):
         return api.server_error(request)
     return HttpResponse(_without_database(request, "500.html"), status=500)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """The page for 503: a service that the view needs is away."""
+    headers = {"Retry-After": str(AWAY_SECONDS)}
+    return HttpResponse(_without_database(request, "503.html"), status=503, headers=headers)
 
 
 def _without_database(request: HttpRequest, template: str) -> str:
