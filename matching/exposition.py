@@ -9,8 +9,11 @@ import os
 from pathlib import Path
 
 from django.conf import settings
-from prometheus_client import REGISTRY, CollectorRegistry, ProcessCollector, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector
+
+SHARED_FOLDER: Path | None = settings.PROMETHEUS_MULTIPROC_DIR  # first: the library looks at the variable on its import
+
+from prometheus_client import REGISTRY, CollectorRegistry, ProcessCollector, start_http_server  # noqa: E402
+from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +24,12 @@ ASKED = CollectorRegistry()
 def registry() -> CollectorRegistry:
     """Everything there is to tell."""
     found = CollectorRegistry()
-    if settings.PROMETHEUS_MULTIPROC_DIR:
-        MultiProcessCollector(found, path=str(settings.PROMETHEUS_MULTIPROC_DIR))  # type: ignore[no-untyped-call]
+    if SHARED_FOLDER:
+        MultiProcessCollector(found, path=str(SHARED_FOLDER))
         ProcessCollector(registry=found)
     else:
-        found.register(REGISTRY)  # type: ignore[arg-type]  # it collects like any collector
-    found.register(ASKED)  # type: ignore[arg-type]
+        found.register(REGISTRY)
+    found.register(ASKED)
     return found
 
 
@@ -45,7 +48,7 @@ def listen() -> None:
 
 def forget_other_processes() -> None:
     """Empty PROMETHEUS_MULTIPROC_DIR of what earlier processes counted: for the parent of a pool, as it starts."""
-    if settings.PROMETHEUS_MULTIPROC_DIR:
-        for path in Path(settings.PROMETHEUS_MULTIPROC_DIR).glob("*.db"):
+    if SHARED_FOLDER:
+        for path in SHARED_FOLDER.glob("*.db"):
             if not path.stem.endswith(f"_{os.getpid()}"):
                 path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The ASGI application that the server runs: order entry, the WebSocket API, static files, and Django for the rest."""
+"""The ASGI application that the server runs: order entry, the WebSocket API, metrics, static files, Django."""
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +18,7 @@ from matching.worker import order_lane  # noqa: E402
 from trading.api.bodies import bounded  # noqa: E402
 from trading.gateway.app import Gateway, takes  # noqa: E402
 from trading.gateway.database import READERS  # noqa: E402
+from trading.metrics.page import MetricsPage  # noqa: E402
 from trading.static_server import StaticFiles  # noqa: E402
 from trading.stream.consumer import PATH, Socket, Sockets  # noqa: E402
 
@@ -27,6 +28,7 @@ _gateway = Gateway(lane=_lane)
 _static = StaticFiles()
 SOCKETS = Sockets(gateway=_gateway)
 _socket = Socket.as_asgi(sockets=SOCKETS)
+_metrics = MetricsPage(sockets=SOCKETS)
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -37,6 +39,8 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         await (_socket if scope["path"] == PATH else _no_socket)(scope, receive, send)
     elif takes(scope):
         await _gateway(scope, receive, send)
+    elif _metrics.takes(scope):
+        await _metrics(scope, receive, send)
     elif file := _static.find(scope):
         await _static.send(file, scope, send)
     else:

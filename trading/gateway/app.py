@@ -5,6 +5,7 @@ ours, logged, and told as `internal_error`.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from trading.gateway.limits import Meter, Unlimited, limits_from_settings
 from trading.gateway.recent import RecentOrders
 from trading.gateway.sessions import authenticate_session
 from trading.lingering import send_last_body
+from trading.metrics.instruments import API_ERRORS, request_answered
 
 PATH = "/api/v1/orders"
 BODY_BYTES_MAX = 64 * 1024
@@ -39,6 +41,7 @@ TEST: Routes = {"POST": handlers.test_place}
 ORDER: Routes = {"PATCH": handlers.amend, "DELETE": handlers.cancel}
 ORDER_BY_CLIENT_ID: Routes = {"PATCH": handlers.amend_by_client_id, "DELETE": handlers.cancel_by_client_id}
 EXPORT: Routes = {}
+_FIXED = frozenset({"batch", "test", "export"})
 READABLE = (COLLECTION, EXPORT, ORDER, ORDER_BY_CLIENT_ID)
 """Where Django answers GET, HEAD and OPTIONS."""
 
@@ -80,6 +83,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        began = time.perf_counter()
         meter = self.limits.meter()
         headers: Headers = ()
         error: ApiError | None = None
@@ -110,6 +114,14 @@ class Gateway:
             await send_last_body(body=body, receive=receive, send=send)
         else:
             await send({"type": "http.response.body", "body": body})
+        if error is not None:
+            API_ERRORS.labels("order_entry", error.code).inc()
+        request_answered(
+            method=scope["method"],
+            route=_route_pattern(scope["path"]),
+            status=status,
+            seconds=time.perf_counter() - began,
+        )
 
     async def _answer(self, scope: Scope, receive: Receive, meter: Meter) -> Answer:
         handler, name = _route(scope["method"], scope["path"])
@@ -183,6 +195,14 @@ def _route(method: str, path: str) -> tuple[Handler, str]:
         allowed = ", ".join([*readable, *sorted(routes)])
         raise ApiError(405, "method_not_allowed", f"This path takes {allowed}.", None, ((b"allow", allowed.encode()),))
     return handler, name
+
+
+def _route_pattern(path: str) -> str:
+    """What the metrics call a path."""
+    rest = path[len(PATH) + 1 :]
+    if not rest or rest in _FIXED:
+        return path
+    return f"{PATH}/{BY_CLIENT_ID}<id>" if rest.startswith(BY_CLIENT_ID) else f"{PATH}/<id>"
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:

@@ -7,6 +7,7 @@ new one when the old one has died.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -14,6 +15,7 @@ from typing import ParamSpec, TypeVar
 from django.db import InterfaceError, OperationalError, connection
 
 from trading.gateway.errors import unavailable
+from trading.metrics import instruments
 
 THREADS = 4
 WAITING_MAX = 1_000
@@ -25,12 +27,12 @@ _logger = logging.getLogger(__name__)
 
 
 class Readers:
-    """A bounded pool of threads with a database connection each."""
+    """A bounded pool of threads with a database connection each. `pending`: calls that wait, or are in a thread."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
         self._starting = threading.Lock()
-        self._free = threading.BoundedSemaphore(WAITING_MAX)
+        self.pending = 0
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` in a thread and wait for it. ApiError 503 `unavailable` when the database is not there."""
@@ -41,11 +43,22 @@ class Readers:
         with self._starting:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="gateway-reader")
-            if not self._free.acquire(blocking=False):
+            if self.pending >= WAITING_MAX:
                 raise unavailable("Too many requests wait for the database. Try again.")
-            future = self._pool.submit(lambda: _connected(function, *args, **kwargs))
-            future.add_done_callback(lambda _: self._free.release())
-            return future
+            asked = time.perf_counter()
+
+            def call() -> T:
+                instruments.READERS_WAIT.observe(time.perf_counter() - asked)
+                return _connected(function, *args, **kwargs)
+
+            future = self._pool.submit(call)
+            self.pending += 1
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, _: "Future[T]") -> None:
+        with self._starting:
+            self.pending -= 1
 
     def close(self) -> None:
         """End the threads and their connections; the next call starts new ones."""

@@ -22,6 +22,7 @@ from matching.publisher import PUBLISHER
 from trading.gateway.database import READERS
 from trading.gateway.encode import time_text
 from trading.gateway.errors import ApiError, unavailable
+from trading.metrics import instruments
 from trading.stream.channels import AnnouncementsChannel, Channel
 from trading.stream.loading import Loaded, load_candle, load_public
 from trading.stream.market import MarketStream
@@ -126,6 +127,7 @@ class Hub:
 
     def _apply(self, batch: Committed) -> None:
         self.sequence, self.at = batch.last_sequence, batch.received_at
+        instruments.FEED_LAG.observe(max(0.0, time.time() - batch.received_at / 1_000_000))
         for change in batch.markets:
             self._by_id[change.market_id].apply(change)
         if batch.news:
