@@ -1,4 +1,4 @@
-"""What the tests need from Debian: Chromium for the browser tests, Redis for those of Celery.
+"""What the tests need from Debian: Chromium for the browser tests, Redis and nginx for the exchange spread out.
 
 `python -m tests.debian` (part of `make test`) installs with apt-get what is missing, if we are root.
 """
@@ -12,13 +12,15 @@ from pathlib import Path
 PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "redis-server": ("redis-server",),
+    "nginx": ("nginx",),
 }
 """Debian's package -> names its program may have."""
 
 
 def path_of(package: str) -> Path | None:
-    """The program's executable, None when there is none on the PATH."""
-    return next((Path(found) for name in PROGRAMS[package] if (found := shutil.which(name))), None)
+    """The program's executable, None when it is not installed. Servers lie where an ordinary user's PATH ends."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+    return next((Path(found) for name in PROGRAMS[package] if (found := shutil.which(name, path=path))), None)
 
 
 def install() -> str:
