@@ -27,6 +27,7 @@ WITHOUT_DATABASE = frozenset(
         "makemigrations",
         "spectacular",
         "version",
+        "web",
     }
 )
 

@@ -1,13 +1,14 @@
 """Is the process alive, and may it be sent orders: `/healthz` and `/readyz`, for people and load balancers."""
 
-import importlib
-import importlib.util
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from matching import worker
+from matching.redis_lane import RedisLane
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,32 @@ class Readiness:
         return all(result == "ok" for result in self.checks.values())
 
 
+_draining = False
+
+
+def start_draining() -> None:
+    """From now on this process is not ready, whatever else it finds: it is about to stop."""
+    global _draining
+    _draining = True
+
+
+def is_draining() -> bool:
+    """Whether this process is about to stop."""
+    return _draining
+
+
 def readiness() -> Readiness:
-    """Ask the database and the matching worker of this process."""
+    """Ask the database, and the matching worker: that of this process, or the one that is heard through Redis."""
     checks = {"database": _database_check()}
-    if importlib.util.find_spec("matching.worker") is None:
-        return Readiness(checks={**checks, "worker": "absent", "books": "not loaded"}, sequence=None)
-    status = importlib.import_module("matching.worker").status()
+    if _draining:
+        checks["server"] = "draining"
+    lane = worker.order_lane()
+    if isinstance(lane, RedisLane):
+        checks["redis"] = "ok" if lane.connected else "unreachable"
+        checks["worker"] = "ok" if lane.available else "no leader is heard"
+        checks["books"] = "ok" if lane.available else "not loaded"
+        return Readiness(checks=checks, sequence=None if lane.heard is None else lane.heard.sequence)
+    status = worker.status()
     checks["worker"] = "ok" if status.alive else "not running"
     checks["books"] = "ok" if status.books_loaded else "not loaded"
     return Readiness(checks=checks, sequence=status.sequence)

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 
 from matching.engine.messages import CancelOrders
-from matching.lanes import LaneError
+from matching.lanes import LaneError, WorkerUnavailable
 from trading.gateway.app import Gateway
 from trading.gateway.database import READERS
 from trading.gateway.encode import time_text
@@ -38,6 +38,7 @@ REQUESTS_PER_SECOND = 50
 SLOW_CHECK_SECONDS = 1.0
 IDENTITY_CHECK_SECONDS = 4.0
 CLOSING_SECONDS = 10.0
+ANSWERS_SECONDS_MAX = 11.0
 GOODBYE_SECONDS_MAX = 1.0
 FAREWELL_SECONDS_MAX = 5.0
 CANCEL_ATTEMPTS = 30
@@ -76,11 +77,15 @@ class Sockets:
         self._checks = [asyncio.create_task(lasting(check)) for check in checks]
 
     async def announce_shutdown(self) -> None:
-        """Tell everyone that the server is about to stop, and close; who takes too long is left behind."""
-        text = _encode({"type": "server_shutdown", "reconnect_after_ms": RECONNECT_AFTER_MS}).decode()
+        """Tell everyone that the server is about to stop, answer what is under way, and close.
+
+        Who takes too long is left behind.
+        """
         connections = list(self.connections)
         for connection in connections:
-            connection.outbox.push(text)
+            connection.take_leave()
+        if answers := [task for connection in connections for task in connection.answers_under_way]:
+            await asyncio.wait(answers, timeout=ANSWERS_SECONDS_MAX)
         if endings := [connection.end(GOING_AWAY) for connection in connections]:
             await asyncio.wait(endings, timeout=GOODBYE_SECONDS_MAX)
 
@@ -129,6 +134,7 @@ class Socket(AsyncConsumer):
         self._malformed = 0
         self._second = 0
         self._requests = 0
+        self._leaving = False
         self._ending: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Send) -> None:
@@ -157,6 +163,17 @@ class Socket(AsyncConsumer):
             if not counts[self.address]:
                 del counts[self.address]
             self._disconnected()
+
+    def take_leave(self) -> None:
+        """Say that the server is about to stop; orders that come from now on are not taken, and answered so."""
+        self._leaving = True
+        text = _encode({"type": "server_shutdown", "reconnect_after_ms": RECONNECT_AFTER_MS}).decode()
+        self.outbox.push(text)
+
+    @property
+    def answers_under_way(self) -> Collection[asyncio.Task[None]]:
+        """Requests that wait for the exchange."""
+        return self._tasks
 
     def end(self, code: int) -> asyncio.Task[None]:
         """Close the connection; when the client does not take that either, cut it."""
@@ -242,6 +259,8 @@ class Socket(AsyncConsumer):
 
     async def _order(self, handler: order_requests.Handler, request: requests.Request) -> None:
         try:
+            if self._leaving:
+                raise WorkerUnavailable
             principal = self._principal("trade")
             status, answer = await handler(self.sockets.gateway, principal, self.address, request)
         except ApiError as error:

@@ -4,8 +4,7 @@ from typing import Any
 
 from django.conf import settings
 
-from trading import control, demo
-from trading.management.commands.up import base_url
+from trading import control, demo, serving
 from trading.management.control_command import ControlCommand
 
 
@@ -18,5 +17,5 @@ class Command(ControlCommand):
         """Seed, tell."""
         if not settings.DEMO:
             raise control.BadRequest("demo_only", "Production is never seeded with demo users (BOURSE_ENV=production).")
-        for line in demo.seed_demo(base_url=base_url()):
+        for line in demo.seed_demo(base_url=serving.base_url()):
             self.say(line)
