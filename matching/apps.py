@@ -2,7 +2,13 @@
 
 from django.apps import AppConfig
 
+from matching import slow_queries
+
 
 class MatchingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
     name = "matching"
+
+    def ready(self) -> None:
+        """Slow queries are logged, in every process."""
+        slow_queries.watch_django()

@@ -21,6 +21,7 @@ from marketdata.store import EPOCH, Scales, Statement, microseconds
 from matching.announcements import breaker_text, exchange_text, market_text
 from matching.engine import messages
 from matching.engine.messages import AnyCommand, AnyEvent, OrderState, OrderUpdated
+from matching.slow_queries import TimedCursor
 from matching.snapshot import Snapshot
 from matching.state import State
 from notifications import store as notifications_store
@@ -96,7 +97,7 @@ def connect() -> Connection:
     parameters = connections["default"].get_connection_params()
     for name in ("cursor_factory", "context", "prepare_threshold"):
         parameters.pop(name, None)
-    connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
+    connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None, cursor_factory=TimedCursor)
     connection.adapters.register_loader("numeric", _WholeNumber)
     return connection
 

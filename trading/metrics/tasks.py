@@ -1,6 +1,5 @@
 """Celery's processes: their tasks are counted, and the process that Prometheus asks listens on METRICS_PORT."""
 
-import functools
 import threading
 import time
 from typing import Any
@@ -11,6 +10,8 @@ from matching import exposition
 from trading.metrics import instruments
 
 _running = threading.local()
+_listening = threading.Lock()
+_listens = False
 
 
 def connect() -> None:
@@ -30,12 +31,16 @@ def _beat_starts(**_: Any) -> None:
     _listen()
 
 
-@functools.cache  # a worker may have a beat inside
 def _listen() -> None:
+    """Once, also where a worker has a beat in another thread."""
+    global _listens
     from trading.metrics import shared  # it needs the models, and what counts the tasks
 
-    shared.register()
-    exposition.listen()
+    with _listening:
+        if not _listens:
+            _listens = True
+            shared.register()
+            exposition.listen()
 
 
 def _began(**_: Any) -> None:
