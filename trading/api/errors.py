@@ -22,6 +22,7 @@ from matching.inbox import CommandFailed, NoAnswer, Refused
 from orders.queries import UnknownOrder
 from risk.queries import UnknownAccount, UnknownDeposit, UnknownWithdrawal
 from trading.gateway import errors as gateway
+from trading.metrics.instruments import API_ERRORS
 
 API_PATH = "/api/"
 
@@ -135,6 +136,8 @@ def _of_framework(error: exceptions.APIException) -> ApiError:
 
 
 def _body(error: ApiError) -> ErrorResponse:
+    """The answer's body: made once for each error answered, which is counted here."""
+    API_ERRORS.labels("rest", error.code).inc()
     return ErrorResponse(Error(error.code, error.message, error.field))
 
 

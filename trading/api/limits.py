@@ -20,6 +20,7 @@ from marketdata.rest import ApiError
 from trading.api.addresses import client_address_of
 from trading.api.errors import API_PATH, json_error, uncounted
 from trading.gateway.keys import Principal
+from trading.metrics.instruments import RATE_LIMITED
 
 if TYPE_CHECKING:  # rest_framework.views imports this module
     from rest_framework.views import APIView
@@ -77,6 +78,7 @@ def _spend(request: HttpRequest, *, group: str, name: str, rate: str) -> None:
     usages: list[dict[str, Any]] = request.__dict__.setdefault(_USAGES, [])
     usages.append(usage)
     if usage["should_limit"]:
+        RATE_LIMITED.labels(group).inc()
         wait = max(1, math.ceil(usage["time_left"]))
         raise ApiError(
             "rate_limited",

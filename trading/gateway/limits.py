@@ -17,6 +17,7 @@ from limits.storage import MemoryStorage
 from trading.gateway.errors import ApiError, Headers, retry_after, unavailable
 from trading.gateway.keys import Principal
 from trading.gateway.shared_counts import Count, SharedCounts
+from trading.metrics.instruments import RATE_LIMITED
 
 SWEEP_SECONDS = 10.0
 
@@ -28,10 +29,11 @@ class Rule(msgspec.Struct, frozen=True):
     seconds: int
     what: str
     prefix: str
+    name: str
 
 
 def _rule(item: RateLimitItem, what: str, name: str) -> Rule:
-    return Rule(item.amount, item.get_expiry(), what, item.key_for(name) + "/")
+    return Rule(item.amount, item.get_expiry(), what, item.key_for(name) + "/", name)
 
 
 class LoopStorage(MemoryStorage):
@@ -175,6 +177,7 @@ class _Counting(Meter, ABC):
         found = Standing(rule.limit, rule.limit - count, resets_at)
         if found.remaining < 0:
             self._tightest = None  # the refusal tells how this rule stands
+            RATE_LIMITED.labels(rule.name).inc()
             wait = max(1, math.ceil(resets_at - time.time()))
             raise ApiError(
                 429,

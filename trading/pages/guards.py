@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django_ratelimit.core import get_usage
 
+from trading.metrics.instruments import RATE_LIMITED
 from trading.people import ExchangeAway
 
 AWAY_SECONDS = 10
@@ -69,6 +70,7 @@ def spend(*, request: HttpRequest, group: str, name: str, rate: str) -> None:
     """Count one try of `name` against a rate such as "20/10m". Raises TooMany; RATE_LIMITS=off allows everything."""
     usage = get_usage(request, group=group, key=lambda *_: name, rate=rate, increment=True)
     if usage is not None and usage["should_limit"]:
+        RATE_LIMITED.labels(group).inc()
         raise TooMany(max(1, math.ceil(usage["time_left"])))
 
 

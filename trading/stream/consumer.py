@@ -24,6 +24,7 @@ from trading.gateway.encode import time_text
 from trading.gateway.errors import ApiError, internal_error, not_carried
 from trading.gateway.keys import Principal
 from trading.gateway.messages import ErrorAnswer
+from trading.metrics import instruments
 from trading.notify.live import NotificationStreams
 from trading.stream import login, order_requests, requests
 from trading.stream.channels import Channel
@@ -151,6 +152,7 @@ class Socket(AsyncConsumer):
         counts[self.address] += 1
         try:
             if settings.RATE_LIMITS and counts[self.address] > ADDRESS_CONNECTIONS_MAX:
+                instruments.RATE_LIMITED.labels("socket-connections").inc()
                 self.end(TOO_MANY_CONNECTIONS)
             else:
                 self.sockets.connections.add(self)
@@ -231,6 +233,7 @@ class Socket(AsyncConsumer):
             _logger.exception("A request of the WebSocket API failed by a fault of ours")
             self._refuse(op, id_, internal_error())
         else:
+            instruments.SOCKET_REQUESTS.labels(request.op, "200").inc()
             self.outbox.push(_encode({"id": id_, "op": op, "ok": True, "result": result}).decode())
             if then is not None:
                 then()
@@ -243,6 +246,7 @@ class Socket(AsyncConsumer):
             self._second, self._requests = second, 0
         self._requests += 1
         if self._requests > REQUESTS_PER_SECOND:
+            instruments.RATE_LIMITED.labels("socket-requests").inc()
             raise ApiError(429, "rate_limited", f"At most {REQUESTS_PER_SECOND} requests a second on one connection.")
 
     async def _answer(self, request: requests.Request) -> tuple[Any, Callable[[], None] | None]:
@@ -272,6 +276,7 @@ class Socket(AsyncConsumer):
             self._refuse(request.op, request.id, internal_error())
         else:
             head: dict[str, Any] = {"id": request.id, "op": request.op}
+            instruments.SOCKET_REQUESTS.labels(request.op, str(status)).inc()
             if isinstance(answer, ErrorAnswer):
                 body = {"ok": False, "status": status, "error": answer.error, "duplicate": answer.duplicate}
             else:
@@ -279,6 +284,8 @@ class Socket(AsyncConsumer):
             self.outbox.push(_encode(head | body).decode())
 
     def _refuse(self, op: str | None, id_: requests.RequestId, error: ApiError) -> None:
+        instruments.SOCKET_REQUESTS.labels(op if op in requests.TYPES else "unknown", str(error.status)).inc()
+        instruments.API_ERRORS.labels("socket", error.code).inc()
         answer = {"id": id_, "op": op, "ok": False, "status": error.status, "error": error.body()}
         self.outbox.push(_encode(answer).decode())
 
