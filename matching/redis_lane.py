@@ -140,6 +140,7 @@ class RedisLane:
         self._asked: dict[int, _Asked] = {}
         self._waiting: deque[_Asked] = deque()
         self._news = asyncio.Event()
+        self._lost_redis = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -209,15 +210,18 @@ class RedisLane:
 
     async def _send(self) -> None:
         """Add what has been asked to the stream; what is asked while an entry is on its way goes into the next."""
-        client = redis_url.connect_async(self._url)
-        try:
-            while True:
-                await self._news.wait()
-                self._news.clear()
-                while self._waiting:
-                    await self._add(client, self._next_entry())
-        finally:
-            await client.aclose()
+        while True:
+            client = redis_url.connect_async(self._url)
+            self._lost_redis.clear()
+            try:
+                while not self._lost_redis.is_set():  # a connection from before may only seem to be there
+                    await self._news.wait()
+                    self._news.clear()
+                    while self._waiting and not self._lost_redis.is_set():
+                        await self._add(client, self._next_entry())
+            finally:
+                with contextlib.suppress(RedisError, OSError):
+                    await client.aclose()
 
     def _next_entry(self) -> list[_Asked]:
         entry: list[_Asked] = []
@@ -257,6 +261,10 @@ class RedisLane:
                     told = True
             finally:
                 self._connected = False
+                self._lost_redis.set()
+                self._news.set()
+                self._fail(WorkerUnavailable, list(self._waiting))
+                self._waiting.clear()
                 self._fail(OutcomeUnknown, list(self._asked.values()))
                 with contextlib.suppress(RedisError, OSError):
                     await client.aclose()
