@@ -19,12 +19,13 @@ from trading.api.bodies import bounded  # noqa: E402
 from trading.gateway.app import Gateway, takes  # noqa: E402
 from trading.gateway.database import READERS  # noqa: E402
 from trading.metrics.page import MetricsPage  # noqa: E402
+from trading.request_ids import named  # noqa: E402
 from trading.static_server import StaticFiles  # noqa: E402
 from trading.stream.consumer import PATH, Socket, Sockets  # noqa: E402
 
-_django = bounded(_application)
 _lane = order_lane()
 _gateway = Gateway(lane=_lane)
+_django = named(bounded(_application), ids=_gateway.request_ids)
 _static = StaticFiles()
 SOCKETS = Sockets(gateway=_gateway)
 _socket = Socket.as_asgi(sockets=SOCKETS)

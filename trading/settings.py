@@ -325,14 +325,18 @@ if PRODUCTION:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
+LOG_FORMAT = environment.choice(name="LOG_FORMAT", choices=("line", "json") if DEMO else ("json", "line"))
+LOG_ORDERS = environment.flag(name="LOG_ORDERS", default=False)
+LOGGING_CONFIG = "trading.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "line": {"()": "trading.logs.OneLineFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "trading.logs.json_formatter"},
     },
     "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": logs.is_news}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},

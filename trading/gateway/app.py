@@ -20,9 +20,11 @@ from trading.gateway.handlers import Answer, Call
 from trading.gateway.keys import CACHE, Principal
 from trading.gateway.limits import Meter, Unlimited, limits_from_settings
 from trading.gateway.recent import RecentOrders
+from trading.gateway.records import OrderRecord, RecordedLane
 from trading.gateway.sessions import authenticate_session
 from trading.lingering import send_last_body
 from trading.metrics.instruments import API_ERRORS, request_answered
+from trading.request_ids import HEADER, RequestIds
 
 PATH = "/api/v1/orders"
 BODY_BYTES_MAX = 64 * 1024
@@ -75,15 +77,18 @@ class Gateway:
     """
 
     def __init__(self, *, lane: OrderLane, limits: Unlimited | None = None) -> None:
-        self.lane = lane
+        self.lane = RecordedLane(lane) if settings.LOG_ORDERS else lane
         self.recent = RecentOrders()
         self.limits = limits_from_settings() if limits is None else limits
         self._trusted_proxies = tuple(settings.TRUSTED_PROXIES)
+        self.request_ids = RequestIds(trusted=self._trusted_proxies)
         auth.networks_from_texts(self._trusted_proxies)  # a wrong setting ends the start, not a request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began = time.perf_counter()
+        request_id = self.request_ids.name(scope).encode()
+        record = OrderRecord() if settings.LOG_ORDERS else None
         meter = self.limits.meter()
         headers: Headers = ()
         error: ApiError | None = None
@@ -103,11 +108,12 @@ class Gateway:
             if status == 401:
                 headers = (*headers, _CHALLENGE)
         body = _encode(answer)
+        told = (HEADER, request_id), (b"content-length", b"%d" % len(body))
         await send(
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [*_common_headers, (b"content-length", b"%d" % len(body)), *meter.headers(), *headers],
+                "headers": [*_common_headers, *told, *meter.headers(), *headers],
             }
         )
         if status == 413:
@@ -122,6 +128,8 @@ class Gateway:
             status=status,
             seconds=time.perf_counter() - began,
         )
+        if record is not None:
+            record.tell(request=f"{scope['method']} {scope['path']}", status=status, answer=answer)
 
     async def _answer(self, scope: Scope, receive: Receive, meter: Meter) -> Answer:
         handler, name = _route(scope["method"], scope["path"])

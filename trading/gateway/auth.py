@@ -150,7 +150,7 @@ def verify(
         raise ApiError(401, "key_revoked", "This API key was revoked.")
     if record.expires_at is not None and now_ms >= record.expires_at:
         raise ApiError(401, "key_expired", "This API key has expired.")
-    if record.networks and not _address_in(address, record.networks):
+    if record.networks and not address_in(address, record.networks):
         raise ApiError(403, "ip_not_allowed", f"This API key may not be used from {address or 'here'}.")
     if scope is not None:
         require_scope(record.principal, scope)
@@ -173,7 +173,7 @@ def client_address(*, peer: str, forwarded_for: str, trusted: Sequence[str]) -> 
     networks = networks_from_texts(tuple(trusted))
     client = peer
     for hop in reversed(forwarded_for.split(",")):
-        if not _address_in(client, networks):
+        if not address_in(client, networks):
             break
         client = hop.strip()
     return client
@@ -205,7 +205,8 @@ def _window(text: bytes) -> int:
     return window
 
 
-def _address_in(address: str, networks: Sequence[Network]) -> bool:
+def address_in(address: str, networks: Sequence[Network]) -> bool:
+    """Whether the address is one of the networks', written as IPv6 too; what is no address is in none."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

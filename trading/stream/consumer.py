@@ -17,15 +17,17 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 
 from matching.engine.messages import CancelOrders
-from matching.lanes import LaneError, WorkerUnavailable
+from matching.lanes import REQUEST_ID, LaneError, WorkerUnavailable
 from trading.gateway.app import Gateway
 from trading.gateway.database import READERS
 from trading.gateway.encode import time_text
 from trading.gateway.errors import ApiError, internal_error, not_carried
 from trading.gateway.keys import Principal
 from trading.gateway.messages import ErrorAnswer
+from trading.gateway.records import OrderRecord
 from trading.metrics import instruments
 from trading.notify.live import NotificationStreams
+from trading.request_ids import HEADER
 from trading.stream import login, order_requests, requests
 from trading.stream.channels import Channel
 from trading.stream.hub import Hub, lasting
@@ -132,6 +134,8 @@ class Socket(AsyncConsumer):
         self._channels: dict[str, Channel] = {}
         self._cancel_on_disconnect: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._name = ""
+        self._orders = 0
         self._malformed = 0
         self._second = 0
         self._requests = 0
@@ -146,8 +150,9 @@ class Socket(AsyncConsumer):
         self._abort = server.get("abort")
         self.outbox = Outbox(send=send, room=server.get("room"), full=lambda: self.end(SLOW_READER))
         self.address = self.sockets.gateway.address(scope, dict(scope["headers"]))
+        self._name = self.sockets.gateway.request_ids.name(scope)
         await receive()
-        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.accept", "headers": [(HEADER, self._name.encode())]})
         counts = self.sockets.by_address
         counts[self.address] += 1
         try:
@@ -262,18 +267,26 @@ class Socket(AsyncConsumer):
         return {"time": time_text(time.time_ns() // 1000)}, None
 
     async def _order(self, handler: order_requests.Handler, request: requests.Request) -> None:
+        """Carry out one request to order entry: its name is the connection's with a number."""
+        self._orders += 1
+        REQUEST_ID.set(f"{self._name}.{self._orders}")
+        record = OrderRecord() if settings.LOG_ORDERS else None
+        error: ApiError | None = None
         try:
             if self._leaving:
                 raise WorkerUnavailable
             principal = self._principal("trade")
             status, answer = await handler(self.sockets.gateway, principal, self.address, request)
-        except ApiError as error:
-            self._refuse(request.op, request.id, error)
-        except LaneError as error:
-            self._refuse(request.op, request.id, not_carried(error))
+        except ApiError as refused:
+            error = refused
+        except LaneError as failed:
+            error = not_carried(failed)
         except Exception:
             _logger.exception("An order by the WebSocket API failed by a fault of ours")
-            self._refuse(request.op, request.id, internal_error())
+            error = internal_error()
+        if error is not None:
+            status, answer = error.status, error.answer()
+            self._refuse(request.op, request.id, error)
         else:
             head: dict[str, Any] = {"id": request.id, "op": request.op}
             instruments.SOCKET_REQUESTS.labels(request.op, str(status)).inc()
@@ -282,6 +295,8 @@ class Socket(AsyncConsumer):
             else:
                 body = {"ok": True, "status": status, "result": answer}
             self.outbox.push(_encode(head | body).decode())
+        if record is not None:
+            record.tell(request=request.op, status=status, answer=answer)
 
     def _refuse(self, op: str | None, id_: requests.RequestId, error: ApiError) -> None:
         instruments.SOCKET_REQUESTS.labels(op if op in requests.TYPES else "unknown", str(error.status)).inc()
