@@ -3,6 +3,7 @@
 The forms are those of the library `limits`. A client of ours sends a command at most once: who may repeat it says so.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -31,6 +32,8 @@ ANSWER_SECONDS_MAX = 5.0
 """How long a command may take; a blocking one must block for less, or bring a `socket_timeout` of its own."""
 HEALTH_CHECK_SECONDS = 15
 """A connection that was idle for so long is asked for a sign of life before it is used again."""
+LISTENING_CHECK_SECONDS = 5
+"""The same for a subscriber whose server may be replaced by another."""
 CELERY_SECONDS_MAX = 15.0
 
 FORMS = (
@@ -162,13 +165,13 @@ def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
 def channel_hosts(url: str) -> list[dict[str, Any]]:
     """The `hosts` of channels_redis: one entry, because several would be taken for shards."""
     place, once = parse(url), {"retry": AsyncRetry(NoBackoff(), 0)}
-    settings = _connection(place) | once
+    settings, listening = _connection(place) | once, {"health_check_interval": LISTENING_CHECK_SECONDS}
     if place.kind == "sentinel":
-        asking = _asking_sentinels(place) | once
-        return [{"master_name": place.service, "sentinels": place.nodes, "sentinel_kwargs": asking, **settings}]
+        where = {"master_name": place.service, "sentinels": place.nodes, "connection_class": Leading}
+        return [{**where, "sentinel_kwargs": _asking_sentinels(place) | once, **settings, **listening}]
     if place.kind == "cluster":
         # Every node of a Cluster passes on what any of them was told to publish.
-        return [{"connection_class": AnyNode, "nodes": place.nodes, **settings}]
+        return [{"connection_class": AnyNode, "nodes": place.nodes, **settings, **listening}]
     if place.kind == "socket":
         return [{"connection_class": redis.asyncio.UnixDomainSocketConnection, "path": place.path, **settings}]
     host, port = place.nodes[0]
@@ -178,7 +181,27 @@ def channel_hosts(url: str) -> list[dict[str, Any]]:
     return [{"host": host, "port": port, **encryption, **settings}]
 
 
-class AnyNode(redis.asyncio.Connection):
+class _Listening(redis.asyncio.Connection):
+    """A subscriber's connection that is given up when it no longer answers, not only when it is closed.
+
+    A server that froze, and that another has taken over from, would be listened to for ever. `next_health_check` is
+    LISTENING_CHECK_SECONDS after the last sign of life; from then on redis-py asks, with each look for a message.
+    """
+
+    async def send_command(self, *args: Any, **kwargs: Any) -> None:
+        asked = args[0] == "PING" and len(args) > 1
+        if asked and asyncio.get_running_loop().time() > self.next_health_check + ANSWER_SECONDS_MAX:
+            await self.disconnect(nowait=True)
+        if not self.is_connected:
+            await self.connect()
+        await super().send_command(*args, **kwargs)
+
+
+class Leading(_Listening, async_sentinel.SentinelManagedConnection):
+    """A connection to the server that the Sentinels name."""
+
+
+class AnyNode(_Listening):
     """A connection to the first of some nodes that is there."""
 
     def __init__(self, *, nodes: tuple[tuple[str, int], ...], **options: Any) -> None:
