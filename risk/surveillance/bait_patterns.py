@@ -5,9 +5,10 @@ have in common is here.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
-from risk.surveillance.baits import SECOND, Party
-from risk.surveillance.messages import Alert, Parameter, Severity
+from risk.surveillance.baits import SECOND, Baits, Party
+from risk.surveillance.messages import Alert, Books, Observation, Parameter, Relations, Severity
 
 PARAMETERS = (
     Parameter("cycles", 3, 2, 64, "cycles", "So many times a bait was pulled while a smaller order stood opposite."),
@@ -32,6 +33,30 @@ PARAMETERS = (
     Parameter("mute", 600, 0, 86_400, "seconds", "The same group is not reported again for so long."),
 )
 """What spoofing and layering have in common."""
+
+
+class BaitDetector:
+    """A detector of pulled baits: finds groups that repeat it. `PARAMETERS`: its own and the common ones."""
+
+    NAME: str
+    PARAMETERS: ClassVar[tuple[Parameter, ...]]
+
+    def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
+        self._values = dict(values)
+        self._baits = Baits(values, relations, books)
+
+    def observe(self, observation: Observation) -> list[Alert]:
+        """Take the next observation; the alerts it completes."""
+        found = self._baits.observe(observation)
+        return self._alerts(found, observation.at) if found else []
+
+    def advance(self, now: int) -> list[Alert]:
+        """Time has come to `now`: baits pulled a moment ago are gone for good."""
+        return self._alerts(self._baits.advance(now), now)
+
+    def _alerts(self, parties: list[Party], now: int) -> list[Alert]:
+        judgements = (judged(self.NAME, party, self._values, now) for party in parties)
+        return [alert for alert in judgements if alert is not None]
 
 
 def judged(detector: str, party: Party, values: Mapping[str, float], now: int) -> Alert | None:

@@ -3,15 +3,13 @@
 The bait of a spoofer is one or two orders, of whichever of the tied accounts; a ladder of them is layering.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from risk.surveillance.bait_patterns import PARAMETERS, judged
-from risk.surveillance.baits import Baits, Party
-from risk.surveillance.messages import Alert, Books, Observation, Parameter, Relations
+from risk.surveillance.bait_patterns import PARAMETERS, BaitDetector
+from risk.surveillance.messages import Parameter
 
 
-class Spoofing:
+class Spoofing(BaitDetector):
     """Finds groups that repeat it. The parameters: those of `bait_patterns`, and how many prices make layers."""
 
     NAME = "spoofing"
@@ -19,20 +17,3 @@ class Spoofing:
         Parameter("layers", 3, 2, 50, "prices", "A bait at so many prices or more is layering."),
         *PARAMETERS,
     )
-
-    def __init__(self, values: Mapping[str, float], relations: Relations, books: Books) -> None:
-        self._values = dict(values)
-        self._baits = Baits(values, relations, books)
-
-    def observe(self, observation: Observation) -> list[Alert]:
-        """Take the next observation; the alerts it completes."""
-        found = self._baits.observe(observation)
-        return self._alerts(found, observation.at) if found else []
-
-    def advance(self, now: int) -> list[Alert]:
-        """Time has come to `now`: baits pulled a moment ago are gone for good."""
-        return self._alerts(self._baits.advance(now), now)
-
-    def _alerts(self, parties: list[Party], now: int) -> list[Alert]:
-        judgements = (judged(self.NAME, party, self._values, now) for party in parties)
-        return [alert for alert in judgements if alert is not None]
