@@ -112,13 +112,13 @@ class Place(NamedTuple):
 
 
 class _Asked:
-    """A request that waits for its answer. `entry`: the place in the stream once it is there."""
+    """A request that waits for its answer. `place`: where the stream goes on after it, once it is there."""
 
-    __slots__ = ("deadline", "entry", "future", "sent")
+    __slots__ = ("deadline", "future", "place", "sent")
 
     def __init__(self, sent: Sent) -> None:
         self.sent = sent
-        self.entry: Place | None = None
+        self.place: Place | None = None
         self.deadline = time.monotonic() + REPLY_SECONDS
         self.future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
@@ -218,7 +218,8 @@ class RedisLane:
                     await self._news.wait()
                     self._news.clear()
                     while self._waiting and not self._lost_redis.is_set():
-                        await self._add(client, self._next_entry())
+                        if entry := self._next_entry():
+                            await self._add(client, entry)
             finally:
                 with contextlib.suppress(RedisError, OSError):
                     await client.aclose()
@@ -227,8 +228,10 @@ class RedisLane:
         entry: list[_Asked] = []
         commands = 0
         while self._waiting and commands < ENTRY_COMMANDS_MAX:
-            entry.append(self._waiting.popleft())
-            commands += len(entry[-1].sent.commands)
+            asked = self._waiting.popleft()
+            if not asked.future.done():  # it may have been told already that Redis is away
+                entry.append(asked)
+                commands += len(asked.sent.commands)
         return entry
 
     async def _add(self, client: Any, entry: list[_Asked]) -> None:
@@ -239,8 +242,8 @@ class RedisLane:
             self._fail(OutcomeUnknown, entry)
             return
         place = Place.parse(found.decode())
-        for asked in entry:
-            asked.entry = place
+        for number, asked in enumerate(entry, start=1):
+            asked.place = place._replace(done=number)
 
     async def _listen(self) -> None:
         """Hear the leader and the answers; when Redis goes away, nobody knows what became of what is under way."""
@@ -294,7 +297,7 @@ class RedisLane:
 
     def _lost(self, position: Place) -> None:
         """What an earlier leader has committed, but did not come to tell, will be told by nobody."""
-        lost = [each for each in self._asked.values() if each.entry is not None and each.entry[:2] < position[:2]]
+        lost = [each for each in self._asked.values() if each.place is not None and each.place <= position]
         self._fail(OutcomeUnknown, lost)
 
     async def _sweep(self) -> None:

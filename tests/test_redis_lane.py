@@ -169,6 +169,31 @@ def test_what_was_read_and_not_committed_is_done_by_the_next_leader(floor: Floor
     assert [reply.sequence for reply in replies] == placed_ids()[len(before) :]
 
 
+def test_what_an_earlier_leader_committed_and_did_not_tell_is_known_to_be_open_soon(
+    floor: Floor, redis: RedisServer
+) -> None:
+    """Of three requests of one entry two were committed: these are told so long before the third is given up."""
+
+    async def run() -> None:
+        async with web_end(redis, available=False) as lane:
+            first, second = RedisWorkerLane(url=redis.url), RedisWorkerLane(url=redis.url)
+            first.open(position=position, sequence=0)
+            await until(lambda: lane.available)
+            asked = [asyncio.create_task(outcome(lane, bid(floor, 20 + number))) for number in range(3)]
+            taken = await asyncio.to_thread(first.take, limit=3, timeout=WAIT_SECONDS_MAX)
+            first.close()
+            second.open(position=taken[1].position, sequence=0)
+            found = await asyncio.gather(*asked[:2])
+            assert [type(each) for each in found] == [OutcomeUnknown] * 2
+            (left,) = await asyncio.to_thread(second.take, limit=3, timeout=WAIT_SECONDS_MAX)
+            second.answer([(left, [Reply(1, 0, [])])])
+            assert await asked[2] == [Reply(1, 0, [])]
+            second.close()
+
+    position = EngineState.objects.get().lane_position
+    asyncio.run(run())
+
+
 def test_what_has_waited_too_long_is_not_done(floor: Floor, redis: RedisServer) -> None:
     async def ask() -> None:
         async with web_end(redis, available=False) as lane:
