@@ -161,7 +161,8 @@ class Batches(Collector):
         yield CounterMetricFamily("bourse_order_duplicates", text, value=self._duplicates)
         yield self._by_market("bourse_orders_placed", "Orders that were accepted and committed.", self._placed)
         yield self._by_market("bourse_trades", "Trades.", self._trades)
-        yield self._by_market("bourse_breaker_trips", "Times a circuit breaker has tripped.", self._trips)
+        trips = dict.fromkeys(self._symbols.copy(), 0) | self._trips  # from 0 on, so that the first one is a change
+        yield self._by_market("bourse_breaker_trips", "Times a circuit breaker has tripped.", trips)
         yield self._sizes.family("bourse_batch_commands", "Commands of a batch.")
         text = "Time in the order lane of a batch's first request."
         yield self._waited.family("bourse_batch_lane_wait_seconds", text)
