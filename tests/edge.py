@@ -33,7 +33,7 @@ from cryptography.x509.oid import NameOID
 from tests.harness import free_port
 from trading import nginx
 
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 60
 POLL_SECONDS = 0.02
 BACKLOG = 128
 
@@ -66,7 +66,7 @@ class Nginx:
             self.process = subprocess.Popen(
                 nginx.command(edge=self.edge, program=program), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        wait_for(self._listens, "nginx does not start", self._output)
+        self.wait_until(self._listens, "nginx that listens")
 
     def stop(self) -> None:
         """End it at once; twice is no harm."""
@@ -93,18 +93,30 @@ class Nginx:
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         return self.context().wrap_socket(plain, server_hostname="127.0.0.1")
 
+    def lines(self) -> list[dict[str, Any]]:
+        """The access log so far; a line gets there within a second."""
+        path = self.folder / "bourse.access.log"
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
+
     def log(self, *, request_id: str) -> dict[str, Any]:
         """The line of the access log about this request, waited for."""
-        path = self.folder / "bourse.access.log"
         found: list[dict[str, Any]] = []
 
         def written() -> bool:
-            lines = path.read_text().splitlines() if path.exists() else []
-            found[:] = [line for line in map(json.loads, lines) if line["request_id"] == request_id]
+            found[:] = [line for line in self.lines() if line["request_id"] == request_id]
             return bool(found)
 
-        wait_for(written, f"no line in the log about {request_id}", path)
+        self.wait_until(written, f"line in the log about {request_id}")
         return found[0]
+
+    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        """Wait until it holds; AssertionError that says `what` is missing, with all that nginx has said."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not holds():
+            errors = "".join(path.read_text() for path in self.folder.glob("*.log") if "access" not in path.name)
+            assert time.monotonic() < deadline, f"no {what}:\n{errors}"
+            time.sleep(POLL_SECONDS)
 
     @property
     def _output(self) -> Path:
@@ -127,14 +139,6 @@ class Nginx:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
-
-
-def wait_for(holds: Callable[[], bool], otherwise: str, output: Path) -> None:
-    """Wait until it holds; AssertionError with what is in `output` when it never does."""
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while not holds():
-        assert time.monotonic() < deadline, f"{otherwise}:\n{output.read_text() if output.exists() else ''}"
-        time.sleep(POLL_SECONDS)
 
 
 def make_certificate(*, folder: Path) -> dict[str, Any]:
