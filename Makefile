@@ -3,10 +3,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PRODUCTION := BOURSE_ENV=production DEBUG=off ALLOWED_HOSTS=bourse.example SECRET_KEY=$$($(PY) -c "import secrets; print(secrets.token_urlsafe(64))")
 
-.PHONY: run test test-slow quick check bench bench-surveillance format
+.PHONY: run run-distributed test test-slow quick check bench bench-surveillance format
 
 run: $(VENV)/.runtime node_modules/.package-lock.json
 	@exec $(PY) manage.py up
+
+run-distributed: $(VENV)/.runtime node_modules/.package-lock.json
+	@exec $(PY) manage.py run_distributed $(ARGS)
 
 test: $(VENV)/.development node_modules/.package-lock.json
 	@$(PY) -m tests.debian

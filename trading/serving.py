@@ -40,16 +40,20 @@ def base_url(*, port: int | None = None) -> str:
 
 
 @contextlib.contextmanager
-def listening_socket() -> Iterator[socket.socket]:
-    """Bound at once, so that a port in use is told before anything else happens; uvicorn listens later."""
+def listening_socket(*, port: int | None = None) -> Iterator[socket.socket]:
+    """Bound at once (to `port`, if not to PORT), so that a port in use is told before anything else happens.
+
+    uvicorn listens later. Raises CommandError.
+    """
+    port = port or settings.PORT
     family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((settings.HOST, settings.PORT))
+            listener.bind((settings.HOST, port))
         except OSError as error:
             raise CommandError(
-                f"Cannot listen on {settings.HOST}:{settings.PORT} ({error.strerror}). Choose another with PORT."
+                f"Cannot listen on {settings.HOST}:{port} ({error.strerror}). Choose another with PORT."
             ) from error
         listener.set_inheritable(False)
         yield listener

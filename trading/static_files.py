@@ -3,6 +3,7 @@
 Of `node_modules` nothing becomes public but NODE_FILES.
 """
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -58,7 +59,17 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):
 
 
 def collect_if_changed() -> None:
-    """Fill STATIC_ROOT as `collectstatic` does (about 4 s), unless it was filled from the very same files."""
+    """Fill STATIC_ROOT as `collectstatic` does (about 4 s), unless it was filled from the very same files.
+
+    Processes that start together do it one after the other, which means once.
+    """
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    with open(settings.STATIC_ROOT / ".collecting", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _collect_if_changed()
+
+
+def _collect_if_changed() -> None:
     found = hashlib.sha256()
     for finder in get_finders():
         for path in sorted(storage.path(name) for name, storage in finder.list([])):

@@ -3,28 +3,16 @@
 Lock the data folder, migrate, start the matching worker, seed the demo, serve; a signal undoes it in reverse.
 """
 
-import contextlib
-import fcntl
-import os
 import signal
-import sys
-import threading
 from argparse import ArgumentParser
-from collections.abc import Iterator
 
 from django.conf import settings
-from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
+from django.core.management.base import BaseCommand
 
 from matching import worker
-from trading import background, demo, embedded, serving, static_files
+from trading import background, demo, own_services, serving, static_files
 from trading.demo_flow import history
 from trading.demo_flow import process as flow_process
-
-REVIVE_POLL_SECONDS = 0.5
-REVIVE_PAUSE_SECONDS = 3
 
 
 class Command(BaseCommand):
@@ -40,8 +28,12 @@ class Command(BaseCommand):
         """Bring everything up in order, serve, and take it down in the reverse order."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # before there is a web server to ask
         try:
-            with _only_server_of_data_dir(), serving.listening_socket() as listener, _database_kept_alive():
-                _migrate()
+            with (
+                own_services.only_server_of_data_dir(),
+                serving.listening_socket() as listener,
+                own_services.database_kept_alive(),
+            ):
+                own_services.migrate()
                 if settings.PRODUCTION:
                     static_files.collect_if_changed()
                 history.make_history(say=self._say)
@@ -65,63 +57,6 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
-
-
-@contextlib.contextmanager
-def _only_server_of_data_dir() -> Iterator[None]:
-    settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
-    with open(settings.DATA_DIR / "server.lock", "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "starting"
-            raise CommandError(
-                f"Bourse already runs on {settings.DATA_DIR} ({holder}). "
-                "Stop it first, or give this one another DATA_DIR and PORT."
-            ) from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}, {serving.base_url()}\n")
-        lock.flush()
-        yield
-
-
-@contextlib.contextmanager
-def _database_kept_alive() -> Iterator[None]:
-    """While we serve, start the embedded PostgreSQL again whenever it has died; the worker then recovers by itself."""
-    if settings.DATABASE_URL:
-        yield
-        return
-    cluster = embedded.Cluster(data_dir=settings.DATA_DIR)
-    cluster.start()
-    stopping = threading.Event()
-
-    def revive() -> None:
-        while not stopping.wait(REVIVE_POLL_SECONDS):
-            if cluster.pid() is None:
-                print("PostgreSQL has stopped: starting it again.", file=sys.stderr, flush=True)
-                try:
-                    cluster.start()
-                except embedded.EmbeddedDatabaseError as error:
-                    print(f"{error} Trying again.", file=sys.stderr, flush=True)
-                    stopping.wait(REVIVE_PAUSE_SECONDS)
-
-    watch = threading.Thread(target=revive, name="postgres-watch", daemon=True)
-    watch.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        watch.join()
-        cluster.close()
-
-
-def _migrate() -> None:
-    """Apply migrations; when there are none left, find that out without the command's long way."""
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
-    connection.close()
 
 
 def _ready_lines() -> list[str]:
