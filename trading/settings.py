@@ -346,6 +346,7 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "kombu": {"level": "ERROR"},  # it warns that files have no host name
+        "channels_redis": {"level": "CRITICAL"},  # it tells every second that Redis is away; so do we, once
         "httpx": {"level": "WARNING"},  # it tells every request
     },
 }

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from channels.layers import get_channel_layer
 
 from marketdata.candles import INTERVALS
-from matching import announcements, committed
+from matching import announcements, committed, redis_url
 from matching.committed import GROUP, Committed
 from matching.engine.messages import BreakerTripped, ExchangeStateChanged, MarketChanged
 from matching.publisher import PUBLISHER
@@ -24,12 +24,14 @@ from trading.gateway.encode import time_text
 from trading.gateway.errors import ApiError, unavailable
 from trading.metrics import instruments
 from trading.stream.channels import AnnouncementsChannel, Channel
-from trading.stream.loading import Loaded, load_candle, load_public
+from trading.stream.loading import Loaded, load_candle, load_public, load_sequence
 from trading.stream.market import MarketStream
 
 TICK_SECONDS = 1.0
 RELOAD_PAUSE_SECONDS = 0.5
 JOIN_SECONDS = 3_600
+WATCH_SECONDS = 3.0
+"""How often the database is asked whether something was committed of which nothing was heard."""
 WAITING_MAX = 10_000
 """Batches kept while the database is read; if there are more, it is read again."""
 
@@ -63,12 +65,13 @@ class Hub:
         self._loaded = asyncio.Event()
         self._hole = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._name = ""
 
     def start(self) -> None:
         """Begin to follow, on the running event loop."""
         self._hole.set()
         PUBLISHER.start()
-        works = (self._follow, self._heal, self._tick)
+        works = (self._follow, self._heal, self._watch, self._tick)
         self._tasks = [asyncio.create_task(lasting(work)) for work in works]
 
     async def stop(self) -> None:
@@ -101,20 +104,46 @@ class Hub:
 
     async def _follow(self) -> None:
         layer = get_channel_layer()
-        name = await layer.new_channel()
-        joined = float("-inf")
-        try:
-            while True:
-                if time.monotonic() - joined > JOIN_SECONDS:  # layers forget members after a day
-                    await layer.group_add(GROUP, name)
-                    joined = time.monotonic()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(JOIN_SECONDS):
-                        message = await layer.receive(name)
-                    for data in message["batches"]:
-                        self._take(committed.decode(data))
-        finally:
-            await layer.group_discard(GROUP, name)
+        told = False
+        while True:
+            try:
+                name = await layer.new_channel()
+                try:
+                    await self._listen(layer, name)
+                finally:
+                    told = told and not self._name
+                    self._name = ""
+                    with contextlib.suppress(*redis_url.ERRORS):
+                        await layer.group_discard(GROUP, name)
+            except redis_url.ERRORS as error:
+                if not told:
+                    _logger.warning("The feed cannot listen to what is committed: %s", error)
+                told = True
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _listen(self, layer: Any, name: str) -> None:
+        await layer.group_add(GROUP, name)
+        self._name = name
+        while True:  # never with a timeout: for channels_redis, who stops waiting has left
+            message = await layer.receive(name)
+            for data in message["batches"]:
+                self._take(committed.decode(data))
+
+    async def _watch(self) -> None:
+        """Messages get lost while Redis is away, or another takes over; nobody may have to wait for the next."""
+        layer = get_channel_layer()
+        joined = time.monotonic()
+        stored = seen = 0
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if stored > self.sequence == seen:
+                self._hole.set()
+            seen = self.sequence
+            with contextlib.suppress(ApiError):
+                stored = await READERS.run(load_sequence)
+            if self._name and time.monotonic() - joined > JOIN_SECONDS:  # layers forget members after a day
+                await layer.group_add(GROUP, self._name)
+                joined = time.monotonic()
 
     def _take(self, batch: Committed) -> None:
         if self._hole.is_set():

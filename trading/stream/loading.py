@@ -85,6 +85,11 @@ def load_public(*, announcements: int) -> Loaded:
         )
 
 
+def load_sequence() -> int:
+    """How far the journal goes."""
+    return int(_rows("SELECT sequence FROM matching_enginestate")[0][0])
+
+
 def load_candle(*, market_id: int, interval: str) -> tuple[int, Candle | None]:
     """The current candle of an interval, and the sequence that it reflects."""
     with one_snapshot():
