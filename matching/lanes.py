@@ -75,6 +75,9 @@ class Request:
         self.trace = trace
 
 
+BATCH: ContextVar[Sequence[Request]] = ContextVar("batch", default=())
+"""The requests in the batch that the worker's thread is busy with: who logs names them."""
+
 Answer = list[Reply] | OrderPreviewed | LaneError
 
 

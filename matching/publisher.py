@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 from channels.layers import get_channel_layer
 
@@ -25,17 +26,22 @@ class Publisher:
     """Carries batches to the group of all web processes. `publish` is for the worker, the rest for one event loop."""
 
     def __init__(self) -> None:
-        self._batches: deque[bytes] = deque(maxlen=WAITING_MAX)
+        self._batches: deque[tuple[bytes, Callable[[], None] | None]] = deque(maxlen=WAITING_MAX)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def publish(self, batch: bytes) -> None:
-        """Hand over a committed batch (see matching/committed.py). Dropped while there is no loop to carry it."""
+    def publish(self, batch: bytes, then: Callable[[], None] | None = None) -> None:
+        """Hand over a committed batch (see matching/committed.py). Dropped while there is no loop to carry it.
+
+        `then` is called when it was published, or at once if it is dropped here.
+        """
         loop, news = self._loop, self._news
         if loop is None or news is None:
+            if then is not None:
+                then()
             return
-        self._batches.append(batch)
+        self._batches.append((batch, then))
         if len(self._batches) == 1:
             try:
                 loop.call_soon_threadsafe(news.set)
@@ -60,9 +66,13 @@ class Publisher:
         while True:
             await news.wait()
             news.clear()
-            batches = []
+            batches: list[bytes] = []
+            waiting: list[Callable[[], None]] = []
             while self._batches:
-                batches.append(self._batches.popleft())
+                batch, then = self._batches.popleft()
+                batches.append(batch)
+                if then is not None:
+                    waiting.append(then)
             if batches:
                 began = time.perf_counter()
                 try:
@@ -70,6 +80,8 @@ class Publisher:
                 except Exception as error:  # noqa: BLE001 - whatever the layer is; hubs will notice the hole
                     _logger.warning("Batches could not be published: %s", error)
                 instruments.PUBLISHED.observe(time.perf_counter() - began)
+                for then in waiting:
+                    then()
 
 
 PUBLISHER = Publisher()

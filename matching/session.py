@@ -16,11 +16,12 @@ from typing import NamedTuple
 import psycopg
 from django.conf import settings
 
-from matching import commit_times, committed, instruments, store
+from matching import commit_times, committed, instruments, observing, store
 from matching.client_ids import UsedClientIds
 from matching.engine.messages import AnyCommand, PlaceOrder
 from matching.exchange import Exchange
 from matching.lanes import (
+    BATCH,
     Answer,
     CommandFailed,
     OutcomeUnknown,
@@ -55,14 +56,17 @@ GC_THRESHOLDS = (50_000, 20, 50)
 class _Job(NamedTuple):
     """A batch on its way to the database, with everyone who waits for it and what is told to the others.
 
-    `waited`: the seconds that its first request was in the lane; `applied`: those of applying and encoding it.
+    `waited`: the seconds that its first request was in the lane; `began`, `applied`: when applying and encoding it
+    began (time.perf_counter), and how many seconds that took.
     """
 
     batch: store.Batch
+    requests: list[Request]
     statements: list[store.Statement]
     change: bytes
     answers: list[tuple[Request, Answer]]
     waited: float | None
+    began: float
     applied: float
 
 
@@ -125,6 +129,7 @@ class Session:
             job = self._apply(filed, requests)
             if job is not None:
                 self._hand_over(job)
+        BATCH.set(())
 
     def close(self) -> None:
         """Finish the commits under way and end the committer."""
@@ -174,6 +179,7 @@ class Session:
     def _apply(self, filed: list[tuple[int, AnyCommand]], requests: list[Request]) -> _Job | None:
         """Apply filed commands, due timers and requests in this order, as one batch with one time."""
         began = time.perf_counter()
+        BATCH.set(requests)
         waited = max(0.0, time.time() - requests[0].sent_at) if requests else None
         state = self.exchange.state
         now = max(self._clock(), state.now)
@@ -199,7 +205,7 @@ class Session:
             return None
         self._in_flight.update(batch.inbox)
         self.careful_commands = max(0, self.careful_commands - len(batch.commands))
-        return _Job(batch, statements, change, answers, waited, time.perf_counter() - began)
+        return _Job(batch, requests, statements, change, answers, waited, began, time.perf_counter() - began)
 
     def _answer(self, request: Request, batch: store.Batch, now: int) -> Answer:
         if isinstance(request.commands, Preview):
@@ -247,19 +253,20 @@ class Session:
         if self._failure is not None:
             self._lane.answer([(request, WorkerUnavailable()) for request, _ in job.answers])
             return
+        BATCH.set(job.requests)
         began = time.perf_counter()
         try:
             with self._pipeline_lock:
                 self._pipeline.run(job.statements)
         except Exception as error:  # noqa: BLE001 - whatever it is, everyone who waits must be told
-            self._commit_failed(job, error)
+            self._commit_failed(job, error, began)
             return
         took = time.perf_counter() - began
         batch = job.batch
         self._in_flight.difference_update(batch.inbox)
         self._committed = (batch.last_sequence, batch.now)
         self._lane.answer(job.answers)
-        PUBLISHER.publish(job.change)
+        PUBLISHER.publish(job.change, _watch(job, began, took).published if observing.OBSERVERS else None)
         commit_times.add(seconds=took)
         instruments.BATCHES.observe(
             first_sequence=batch.first_sequence,
@@ -284,7 +291,7 @@ class Session:
             else:
                 PUBLISHER.publish(committed.quiet(*self._committed))
 
-    def _commit_failed(self, job: _Job, error: Exception) -> None:
+    def _commit_failed(self, job: _Job, error: Exception, began: float) -> None:
         """Nobody is told that a batch holds when its commit failed. Only a lost connection leaves it open."""
         lost = isinstance(error, psycopg.OperationalError)
         filed = list(job.batch.inbox)
@@ -293,8 +300,23 @@ class Session:
             self.culprit = filed[0] if filed else job.answers[0][0].position
         reason = OutcomeUnknown if lost else CommandFailed if alone else WorkerUnavailable
         self._lane.answer([(request, reason()) for request, _ in job.answers])
+        logger.warning(
+            "A batch of %d commands from sequence %d was not committed: %s",
+            len(job.batch.commands), job.batch.first_sequence, " ".join(str(error).split()),
+        )  # fmt: skip
+        if observing.OBSERVERS:
+            _watch(job, began, time.perf_counter() - began).tell(failure=type(error).__name__)
         self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         self._failure = error
         self._lane.wake()
+
+
+def _watch(job: _Job, began: float, took: float) -> observing.Watch:
+    """The times of a batch whose replies are out; its commit began at `began` and took so many seconds."""
+    watch = observing.Watch(job.requests, job.batch.first_sequence, len(job.batch.commands))
+    watch.stage("apply", job.began, job.applied)
+    watch.stage("commit", began, took)
+    watch.stage("reply")
+    return watch

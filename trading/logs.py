@@ -15,9 +15,12 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from matching.lanes import REQUEST_ID
+from matching.lanes import BATCH, REQUEST_ID
 
 FORMATS = ("line", "json")
+NAMES_MAX = 1_000
+"""Requests of a batch that one record names."""
+
 FRAMES_MAX = 50
 """Of a traceback, the innermost and outermost; those between are left out."""
 
@@ -59,10 +62,13 @@ def json_formatter() -> logging.Formatter:
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The request at hand, if there is one, and what the record has to tell besides its message."""
+    """The request or the batch of requests at hand, and what the record has to tell besides its message."""
     fields: dict[str, Any] = getattr(record, "fields", {})
-    request_id = REQUEST_ID.get()
-    return {"request_id": request_id, **fields} if request_id else fields
+    if request_id := REQUEST_ID.get():
+        return {"request_id": request_id, **fields}
+    if names := [request.request_id for request in BATCH.get()[:NAMES_MAX] if request.request_id]:
+        return {"request_ids": names, **fields}
+    return fields
 
 
 def configure(config: dict[str, Any]) -> None:
@@ -114,7 +120,7 @@ def _one_line(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
 
 
 def _word(value: object) -> str:
-    text = str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return json.dumps(text) if not text or any(mark in text for mark in ' "=\\') else text
 
 
