@@ -432,8 +432,8 @@ def test_a_phone_s_levels_can_be_hit_by_a_finger(phone: PageFactory, quiet: Exch
     quiet.fill_book()
     page = at_the_floor(phone())
     page.locator("[data-show=book]").tap()
+    page.wait_for_function("() => document.querySelectorAll('.level').length >= 6")
     heights = page.locator(".level").evaluate_all("rows => rows.map(row => row.getBoundingClientRect().height)")
-    assert len(heights) >= 6
     assert min(heights) >= TARGET_PX
 
 
