@@ -39,7 +39,7 @@ def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
 @pytest.fixture
 def edge(upstreams: tuple[Upstream, Upstream], tmp_path: Path) -> Iterator[Nginx]:
     """A new nginx: it remembers no failures of other tests."""
-    with nginx_before(upstreams, tmp_path) as running:
+    with nginx_before(upstreams, tmp_path / "an edge") as running:
         yield running
 
 
@@ -397,7 +397,8 @@ def test_a_site_fits_into_debian_s_own_configuration(tmp_path: Path) -> None:
         ({"webs": ("127.0.0.1",)}, "no address with a port"),
         ({"listens": ("127.0.0.1:70000",)}, "no address with a port"),
         ({"names": ("a.example; return 200",)}, "nginx would misread"),
-        ({"static": "/srv/{static}"}, "nginx would misread"),
+        ({"static": "/srv/$static"}, "nginx would misread"),
+        ({"user": ""}, "nginx would misread"),
         ({"inside": ("10.0.0.0/33",)}, "neither an address nor a network"),
         ({"certificate": "/c.pem"}, "go together"),
         ({"redirects": ("80",)}, "no HTTPS to lead to"),

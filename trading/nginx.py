@@ -29,6 +29,7 @@ PARAMETER_BYTES_MAX = 4000
 """nginx takes no longer word; the error page is one."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/\[\]*@+-]+")
+_QUOTABLE = re.compile(r'[^"$\\\x00-\x1f]+')
 _RATE = re.compile(r"([0-9]+)/([0-9]*)([smhd])")
 _PORT = re.compile(r"(?:.*:)?([0-9]{1,5})")
 
@@ -67,9 +68,11 @@ class Edge:
     def __post_init__(self) -> None:
         """Raises EdgeError for what nginx would refuse or misread."""
         words = (*self.webs, *self.listens, *self.redirects, *self.names, *self.inside, *self.behind)
-        for word in (*words, self.certificate, self.key, self.static, self.user, self.workers, self.folder):
-            if word and not _PLAIN.fullmatch(word):
-                raise EdgeError(f"{word!r} has characters that nginx would misread.")
+        paths = (self.certificate, self.key, self.static, self.folder)
+        wrong = [word for word in (*words, self.user, self.workers) if not _PLAIN.fullmatch(word)]
+        wrong += [path for path in paths if path and not _QUOTABLE.fullmatch(path)]
+        if wrong:
+            raise EdgeError(f"{wrong[0]!r} has characters that nginx would misread.")
         if not self.webs or not self.listens:
             raise EdgeError("An edge needs a web process at least, and an address to listen on.")
         for address in (*self.webs, *self.listens, *self.redirects):
