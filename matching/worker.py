@@ -34,8 +34,10 @@ STANDBY_NAME = "bourse standby"
 
 LOCK_POLL_SECONDS = 0.1
 LEADER_SILENCE_SECONDS = 2.0
+LOADING_SILENCE_SECONDS = 60.0
 """A leader of which PostgreSQL has heard nothing for so long is frozen: a standby ends its connection, and with it its
-lock. It speaks every HEARTBEAT_SECONDS (matching/session.py), and cannot commit any more if it comes back.
+lock. It speaks every HEARTBEAT_SECONDS (matching/session.py), and cannot commit any more if it comes back. One that
+loads has much to do with what it has read, and is given longer.
 """
 
 END_SILENT_LEADER = """
@@ -43,8 +45,9 @@ SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
     AND (l.classid::bigint << 32) | l.objid::bigint = %s
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND a.application_name = %s AND (a.state <> 'active' OR a.wait_event_type = 'Client')
-    AND a.state_change < clock_timestamp() - make_interval(secs => %s)
+    AND (a.state <> 'active' OR a.wait_event_type = 'Client')
+    AND a.state_change < clock_timestamp() - make_interval(
+        secs => CASE a.application_name WHEN %s THEN %s ELSE %s END)
 """
 
 STANDBY_COMMANDS = 1_000
@@ -183,7 +186,8 @@ class Worker:
                     standby = Follower(sequence=None)
                 for _ in standby.stretch(limit=STANDBY_COMMANDS):
                     pass
-                ended = connection.execute(END_SILENT_LEADER, [LEADER_LOCK, LEADER_NAME, LEADER_SILENCE_SECONDS])
+                patience = (LEADER_NAME, LEADER_SILENCE_SECONDS, LOADING_SILENCE_SECONDS)
+                ended = connection.execute(END_SILENT_LEADER, [LEADER_LOCK, *patience])
                 if ended.rowcount:
                     logger.warning("The leading matching worker is silent: ended its connection to the database")
                 self._stop.wait(LOCK_POLL_SECONDS)
