@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from matching import redis_url
+from matching import commit_times, redis_url
 from matching.engine.messages import OrderPreviewed
 from matching.lanes import Answer, CommandFailed, Preview, Request
 from matching.redis_lane import (
@@ -253,4 +253,5 @@ class _Reading:
             sequence=self._sequence,
             position=self._position,
             depth=self.queue.qsize(),
+            commits=commit_times.percentiles(50, 99),
         )

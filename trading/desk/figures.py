@@ -19,6 +19,7 @@ from marketdata.queries import markets
 from marketdata.shapes import microseconds_of, optional_time_text, time_text
 from matching import commit_times, worker
 from matching.models import EngineState, InboxCommand, ProveRun
+from matching.redis_lane import RedisLane
 from orders.book_queries import ticker
 from risk.models import Alert, Case, Withdrawal
 from trading import control
@@ -91,8 +92,12 @@ def _worker() -> dict[str, Any]:
 
 
 def _commit() -> dict[str, float] | None:
-    """Milliseconds of this process's worker; none where it runs elsewhere."""
-    found = commit_times.percentiles(50, 99)
+    """Milliseconds of this process's worker, or of the leader that is heard through Redis."""
+    lane = worker.order_lane()
+    if isinstance(lane, RedisLane):
+        found = lane.heard.commits if lane.heard is not None and lane.available else []
+    else:
+        found = commit_times.percentiles(50, 99)
     return {"p50": round(found[0] * 1_000, 2), "p99": round(found[1] * 1_000, 2)} if found else None
 
 
