@@ -231,6 +231,17 @@ def test_too_many_requests_of_one_address_are_refused(
     assert len(all_requests(upstreams)) == 5 + 3 + 2
 
 
+def test_a_network_of_ipv6_is_one_client_and_an_address_of_ipv4_is(
+    upstreams: tuple[Upstream, Upstream], tmp_path: Path, settings: LazySettings
+) -> None:
+    settings.API_RATE_ADDRESS = "2/10m"
+    one_network = ["2001:db8:1:2:aaaa::1", "2001:db8:1:2:bbbb:1:2:3", "2001:db8:1:2::9"]
+    others = ["2001:db8:1:3::1", "203.0.113.1", "203.0.113.2"]
+    with nginx_before(upstreams, tmp_path, behind=("127.0.0.1",)) as edge:
+        answers = [edge.get("/api/v1/time", **{"X-Forwarded-For": address}) for address in one_network + others]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 200, 200, 200]
+
+
 # ------------------------------------------------------------------------------------------ static files
 
 
