@@ -9,8 +9,10 @@ class TradingConfig(AppConfig):
     name = "trading"
 
     def ready(self) -> None:
-        """Roles are there wherever the tables are, and the audit log knows who comes to the desk."""
+        """Roles are there wherever the tables are, the audit log knows who comes to the desk, traces begin."""
+        from trading import tracing
         from trading.desk import logins, roles  # they need the models
 
         post_migrate.connect(roles.make_roles, sender=self)
         logins.connect()
+        tracing.start()

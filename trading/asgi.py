@@ -15,8 +15,9 @@ _application = get_asgi_application()
 
 from matching.redis_lane import RedisLane  # noqa: E402 - Django must be set up first
 from matching.worker import order_lane  # noqa: E402
+from trading import tracing  # noqa: E402
 from trading.api.bodies import bounded  # noqa: E402
-from trading.gateway.app import Gateway, takes  # noqa: E402
+from trading.gateway.app import Gateway, route_pattern, takes  # noqa: E402
 from trading.gateway.database import READERS  # noqa: E402
 from trading.metrics.page import MetricsPage  # noqa: E402
 from trading.request_ids import named  # noqa: E402
@@ -24,8 +25,10 @@ from trading.static_server import StaticFiles  # noqa: E402
 from trading.stream.consumer import PATH, Socket, Sockets  # noqa: E402
 
 _lane = order_lane()
-_gateway = Gateway(lane=_lane)
-_django = named(bounded(_application), ids=_gateway.request_ids)
+_gateway = Gateway(lane=tracing.carried(_lane))
+_ids = _gateway.request_ids
+_order_entry = tracing.traced(_gateway, ids=_ids, route=lambda scope: route_pattern(scope["path"]))
+_django = tracing.traced(named(bounded(_application), ids=_ids), ids=_ids, route=tracing.django_route)
 _static = StaticFiles()
 SOCKETS = Sockets(gateway=_gateway)
 _socket = Socket.as_asgi(sockets=SOCKETS)
@@ -39,7 +42,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
     elif scope["type"] == "websocket":
         await (_socket if scope["path"] == PATH else _no_socket)(scope, receive, send)
     elif takes(scope):
-        await _gateway(scope, receive, send)
+        await _order_entry(scope, receive, send)
     elif _metrics.takes(scope):
         await _metrics(scope, receive, send)
     elif file := _static.find(scope):

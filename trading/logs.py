@@ -17,7 +17,12 @@ from typing import Any
 
 from matching.lanes import BATCH, REQUEST_ID
 
-FORMATS = ("line", "json")
+FORMATTERS: dict[str, dict[str, Any]] = {
+    "line": {"()": "trading.logs.OneLineFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    "json": {"()": "trading.logs.json_formatter"},
+}
+"""By LOG_FORMAT, for Django's LOGGING."""
+
 NAMES_MAX = 1_000
 """Requests of a batch that one record names."""
 

@@ -327,14 +327,15 @@ if PRODUCTION:
 
 LOG_FORMAT = environment.choice(name="LOG_FORMAT", choices=("line", "json") if DEMO else ("json", "line"))
 LOG_ORDERS = environment.flag(name="LOG_ORDERS", default=False)
+OTEL_EXPORTER_OTLP_ENDPOINT = environment.text(name="OTEL_EXPORTER_OTLP_ENDPOINT")
+TRACES = environment.choice(
+    name="TRACES", choices=("otlp", "off", "console") if OTEL_EXPORTER_OTLP_ENDPOINT else ("off", "otlp", "console")
+)
 LOGGING_CONFIG = "trading.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"()": "trading.logs.OneLineFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
-        "json": {"()": "trading.logs.json_formatter"},
-    },
+    "formatters": {LOG_FORMAT: logs.FORMATTERS[LOG_FORMAT]},
     "filters": {"news": {"()": "django.utils.log.CallbackFilter", "callback": logs.is_news}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
@@ -348,5 +349,6 @@ LOGGING = {
         "kombu": {"level": "ERROR"},  # it warns that files have no host name
         "channels_redis": {"level": "CRITICAL"},  # it tells every second that Redis is away; so do we, once
         "httpx": {"level": "WARNING"},  # it tells every request
+        "opentelemetry": {"level": "ERROR"},  # a collector that is away is no news each time
     },
 }

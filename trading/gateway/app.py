@@ -77,7 +77,8 @@ class Gateway:
     """
 
     def __init__(self, *, lane: OrderLane, limits: Unlimited | None = None) -> None:
-        self.lane = RecordedLane(lane) if settings.LOG_ORDERS else lane
+        self.recorded: bool = settings.LOG_ORDERS
+        self.lane = RecordedLane(lane) if self.recorded else lane
         self.recent = RecentOrders()
         self.limits = limits_from_settings() if limits is None else limits
         self._trusted_proxies = tuple(settings.TRUSTED_PROXIES)
@@ -88,7 +89,7 @@ class Gateway:
         """Answer one request."""
         began = time.perf_counter()
         request_id = self.request_ids.name(scope).encode()
-        record = OrderRecord() if settings.LOG_ORDERS else None
+        record = OrderRecord() if self.recorded else None
         meter = self.limits.meter()
         headers: Headers = ()
         error: ApiError | None = None
@@ -124,7 +125,7 @@ class Gateway:
             API_ERRORS.labels("order_entry", error.code).inc()
         request_answered(
             method=scope["method"],
-            route=_route_pattern(scope["path"]),
+            route=route_pattern(scope["path"]),
             status=status,
             seconds=time.perf_counter() - began,
         )
@@ -205,8 +206,8 @@ def _route(method: str, path: str) -> tuple[Handler, str]:
     return handler, name
 
 
-def _route_pattern(path: str) -> str:
-    """What the metrics call a path."""
+def route_pattern(path: str) -> str:
+    """What metrics and traces call a path."""
     rest = path[len(PATH) + 1 :]
     if not rest or rest in _FIXED:
         return path

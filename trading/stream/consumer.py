@@ -18,6 +18,7 @@ from django.conf import settings
 
 from matching.engine.messages import CancelOrders
 from matching.lanes import REQUEST_ID, LaneError, WorkerUnavailable
+from trading import tracing
 from trading.gateway.app import Gateway
 from trading.gateway.database import READERS
 from trading.gateway.encode import time_text
@@ -225,7 +226,7 @@ class Socket(AsyncConsumer):
                 self.end(POLICY_VIOLATION)
             return
         if (handler := order_requests.HANDLERS.get(request.op)) is not None:
-            task = asyncio.create_task(self._order(handler, request))
+            task = asyncio.create_task(tracing.followed(self._order(handler, request), name=request.op))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return
@@ -270,7 +271,7 @@ class Socket(AsyncConsumer):
         """Carry out one request to order entry: its name is the connection's with a number."""
         self._orders += 1
         REQUEST_ID.set(f"{self._name}.{self._orders}")
-        record = OrderRecord() if settings.LOG_ORDERS else None
+        record = OrderRecord() if self.sockets.gateway.recorded else None
         error: ApiError | None = None
         try:
             if self._leaving:
