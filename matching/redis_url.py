@@ -129,7 +129,7 @@ def connect_async(url: str, **options: Any) -> redis.asyncio.Redis:
     if place.kind == "sentinel":
         asking = _asking_sentinels(place) | once
         sentinel = async_sentinel.Sentinel(place.nodes, sentinel_kwargs=asking, **settings)
-        return cast(redis.asyncio.Redis, sentinel.master_for(place.service))
+        return cast(redis.asyncio.Redis, sentinel.master_for(place.service, connection_pool_class=_GuardedPool))
     if place.kind == "cluster":
         nodes = [AsyncClusterNode(host, port) for host, port in place.nodes]
         return cast(redis.asyncio.Redis, AsyncRedisCluster(startup_nodes=nodes, **settings))
@@ -179,6 +179,15 @@ def channel_hosts(url: str) -> list[dict[str, Any]]:
     if place.tls is not None:
         encryption = {"connection_class": redis.asyncio.SSLConnection, **_tls_options(place.tls)}
     return [{"host": host, "port": port, **encryption, **settings}]
+
+
+class _GuardedPool(async_sentinel.SentinelConnectionPool):
+    """Connections to the leader; closing them closes those to the Sentinels too."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            await self.sentinel_manager.aclose()
 
 
 class _Listening(redis.asyncio.Connection):

@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
+import redis
 
 from matching import worker
 from tests.gateway_client import LIMIT_BUY, ORDERS, Answer, Floor, Signer, trading_floor
-from tests.harness import free_port
+from tests.redis_server import RedisServer, redis_server
 from trading.gateway.app import Gateway
 from trading.gateway.limits import LoopStorage, RateLimits, Unlimited, limits_from_settings
 
@@ -29,6 +31,14 @@ def floor(fresh_database: str) -> Iterator[Floor]:
 
 def limited(**limits: Any) -> Gateway:
     return Gateway(lane=worker.order_lane(), limits=RateLimits(**GENEROUS | limits))
+
+
+def long_limited(**limits: Any) -> Gateway:
+    """The same with windows of ten minutes, for tests that must not meet the end of one."""
+    found = RateLimits(**GENEROUS | limits)
+    for name in ("address_rule", "key_rule", "account_rule", "failure_rule"):
+        setattr(found, name, msgspec.structs.replace(getattr(found, name), seconds=600))
+    return Gateway(lane=worker.order_lane(), limits=found)
 
 
 def cancel_all(floor: Floor, gateway: Gateway, signer: Signer, address: str = "127.0.0.1") -> Answer:
@@ -101,9 +111,39 @@ def test_the_settings_are_the_limits(floor: Floor, settings: Any) -> None:
     assert (answer.headers["x-ratelimit-limit"], answer.headers["x-ratelimit-remaining"]) == ("3", "2")
 
 
-def test_limits_that_cannot_be_counted_stop_orders(floor: Floor) -> None:
-    answer = cancel_all(floor, limited(redis_url=f"redis://127.0.0.1:{free_port()}"), floor.alice)
-    assert (answer.status, answer.code) == (503, "unavailable")
+def test_limits_that_cannot_be_counted_stop_orders_until_they_can(floor: Floor) -> None:
+    server = RedisServer()
+    gateway = limited(redis_url=server.url)
+    try:
+        answer = cancel_all(floor, gateway, floor.alice)
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "unavailable", "1")
+        server.start()
+        assert cancel_all(floor, gateway, floor.alice).status == 200
+    finally:
+        floor.runner.run(gateway.limits.close())
+        server.stop()
+
+
+def test_processes_with_one_redis_count_together_in_one_round_trip_an_order(floor: Floor) -> None:
+    with redis_server() as url:
+        gateways = [long_limited(redis_url=url, per_key=5, per_account=6) for _ in range(2)]
+        answers = [cancel_all(floor, gateways[number % 2], floor.alice) for number in range(6)]
+        told = [(answer.status, answer.headers["x-ratelimit-remaining"]) for answer in answers]
+        assert told == [(200, "4"), (200, "3"), (200, "2"), (200, "1"), (200, "0"), (429, "0")]
+        assert redis.Redis.from_url(url).info("commandstats")["cmdstat_eval"]["calls"] == 6
+        for gateway in gateways:
+            floor.runner.run(gateway.limits.close())
+
+
+def test_an_address_and_its_failures_count_in_redis_too(floor: Floor) -> None:
+    wrong = Signer(floor.alice.key, floor.alice.account_id, "wrong")
+    with redis_server() as url:
+        gateway = long_limited(redis_url=url, per_address=4, failures_per_minute=1)
+        codes = [cancel_all(floor, gateway, signer).status for signer in (wrong, wrong, floor.alice)]
+        assert codes == [401, 429, 200]
+        malformed = [floor.call("POST", ORDERS, b"{", signer=floor.alice, gateway=gateway).status for _ in range(2)]
+        assert malformed == [400, 429]
+        floor.runner.run(gateway.limits.close())
 
 
 def test_counters_begin_anew_and_are_forgotten() -> None:
