@@ -13,9 +13,9 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _application = get_asgi_application()
 
-from matching.redis_lane import RedisLane  # noqa: E402 - Django must be set up first
-from matching.worker import order_lane  # noqa: E402
-from trading import tracing  # noqa: E402
+from matching import vitals, worker  # noqa: E402 - Django must be set up first
+from matching.redis_lane import RedisLane  # noqa: E402
+from trading import logs, tracing  # noqa: E402
 from trading.api.bodies import bounded  # noqa: E402
 from trading.gateway.app import Gateway, route_pattern, takes  # noqa: E402
 from trading.gateway.database import READERS  # noqa: E402
@@ -24,7 +24,7 @@ from trading.request_ids import named  # noqa: E402
 from trading.static_server import StaticFiles  # noqa: E402
 from trading.stream.consumer import PATH, Socket, Sockets  # noqa: E402
 
-_lane = order_lane()
+_lane = worker.order_lane()
 _gateway = Gateway(lane=tracing.carried(_lane))
 _ids = _gateway.request_ids
 _order_entry = tracing.traced(_gateway, ids=_ids, route=lambda scope: route_pattern(scope["path"]))
@@ -62,6 +62,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     if isinstance(_lane, RedisLane):
         await _lane.start()
     SOCKETS.start()
+    vitals.tell(role=logs.ROLE, facts=_facts)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await SOCKETS.stop()
@@ -70,3 +71,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await _lane.stop()
     READERS.close()
     await send({"type": "lifespan.shutdown.complete"})
+
+
+def _facts() -> dict[str, Any]:
+    here = {"sockets": len(SOCKETS.connections), "lane_depth": _lane.depth}
+    return here | vitals.worker_facts(worker.status())

@@ -15,10 +15,12 @@ from trading import file_broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trading.settings")
 
+from trading import celery_vitals
 from trading.metrics import tasks as counted_tasks
 
 file_broker.register()
 counted_tasks.connect()
+celery_vitals.connect()
 app = Celery("bourse")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.imports = ("trading.tasks",)

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from matching import exposition
+from matching import exposition, vitals
 from matching.publisher import PUBLISHER
 from matching.redis_worker_lane import RedisWorkerLane
 from matching.worker import Worker
@@ -33,6 +33,7 @@ class Command(BaseCommand):
         PUBLISHER.start()
         worker = Worker(lane=RedisWorkerLane(url=settings.REDIS_URL) if settings.REDIS_URL else None)
         worker.start()
+        vitals.tell(role="matching_worker", facts=lambda: vitals.worker_facts(worker.status()))
         self.stdout.write("Matching worker started.")
         await stop.wait()
         await asyncio.to_thread(worker.stop)
