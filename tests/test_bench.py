@@ -1,5 +1,6 @@
 """The benchmark works: every kind of row, in runs too short to say anything, and what it says of missed figures."""
 
+import contextlib
 import json
 import random
 import re
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from matching.bench import engine, exchange, flow, frames, order_entry, report, requests, scratch, socket_orders
+from matching.bench import engine, exchange, flow, frames, order_entry, report, requests, scratch, socket_orders, spread
 from matching.bench.feed_load import Outcome as FeedOutcome
 from matching.bench.open_loop import Outcome
 from matching.bench.report import Row
@@ -113,6 +114,19 @@ def test_the_open_loop_counts_an_answer_for_every_request(request_file: Path):
     assert len(outcome.latencies) == 150
     assert min(outcome.latencies) > 0
     assert outcome.refused == 0
+
+
+def test_readers_of_the_feed_at_two_processes_are_told_through_redis(request_file: Path, tmp_path: Path):
+    ports = [scratch.free_port() for _ in range(2)]
+    with spread.redis(folder=tmp_path) as (redis_url, _), contextlib.ExitStack() as stack:
+        for port in ports:
+            stack.enter_context(scratch.background("-m", "matching.bench.bare_feed", port, redis_url))
+        scratch.wait_until(lambda: all(scratch.answers(port=port, path="/", status=201) for port in ports))
+        outcome = scratch.run_module(
+            "matching.bench.feed_load", ",".join(map(str, ports)), request_file, flow.SYMBOL, 4, 500,
+            returning=FeedOutcome,
+        )  # fmt: skip
+    assert (outcome.orders, outcome.frames, len(outcome.latencies)) == (200, 800, 800)
 
 
 def test_every_reader_of_the_feed_is_told_of_every_order(request_file: Path):
@@ -245,6 +259,7 @@ def test_a_quick_bench_gives_every_row_and_leaves_nothing_behind(tmp_path: Path)
         assert result.returncode == 0, result.stdout
         assert sum(row.group == "http" for row in rows) == 2 * len(order_entry.REQUIRED)
         assert sum(row.group == "sockets" for row in rows) == len(socket_orders.CONNECTIONS)
+        assert sum(row.group == "distributed" for row in rows) == 8
     else:
         assert result.returncode == 1
         assert "NOT RUN: http: wrk is not installed" in result.stdout

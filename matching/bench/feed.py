@@ -34,12 +34,12 @@ def measure(*, disk: Path, seconds: int, readers: int) -> Iterator[Row]:
         requests.write_file(path=path, opened=opened, count=seconds * RATE, name="feed")
         process = _process(data_dir)
         before = sum(process.cpu_times()[:2])
-        outcome = _load(server.port, path, readers)
+        outcome = run_load([server.port], path, readers)
         cpu = sum(process.cpu_times()[:2]) - before
         port = scratch.free_port()
         with scratch.background("-m", "matching.bench.bare_feed", port):
             scratch.wait_until(lambda: scratch.answers(port=port, path="/", status=201))
-            bare = _load(port, path, readers)
+            bare = run_load([port], path, readers)
     for percent, below in PERCENTS.items():
         fields: dict[str, Any] = {"group": "feed", "unit": "ms"}
         if percent == min(PERCENTS):
@@ -57,8 +57,12 @@ def measure(*, disk: Path, seconds: int, readers: int) -> Iterator[Row]:
         )
 
 
-def _load(port: int, path: Path, readers: int) -> Outcome:
-    outcome = scratch.run_module("matching.bench.feed_load", port, path, flow.SYMBOL, readers, RATE, returning=Outcome)
+def run_load(ports: list[int], path: Path, readers: int) -> Outcome:
+    """The load of the orders in `path`, shared out among servers; PartFailed unless everybody is told everything."""
+    everywhere = ",".join(map(str, ports))
+    outcome = scratch.run_module(
+        "matching.bench.feed_load", everywhere, path, flow.SYMBOL, readers, RATE, returning=Outcome
+    )
     told = len(outcome.latencies)
     if told != outcome.orders * readers:
         raise scratch.PartFailed(f"feed: {outcome.orders} orders were told to {readers} readers {told} times")

@@ -1,8 +1,9 @@
 """Many readers of one market's depth, and an order now and then that gives them something to read.
 
-`python -m matching.bench.feed_load PORT FILE MARKET READERS RATE` places the orders of a file over HTTP, RATE a second,
-and prints as JSON how long after the sending of each order its update reached each reader. Every update is counted by
-its sequence; those of the first reader are decoded and must join on to one another.
+`python -m matching.bench.feed_load PORT[,PORT] FILE MARKET READERS RATE` places the orders of a file over HTTP at the
+first port, RATE a second, and prints as JSON how long after the sending of each order its update reached each reader;
+readers are shared out among the ports. Every update is counted by its sequence; those of one reader at each port are
+decoded and must join on to one another.
 """
 
 import itertools
@@ -68,22 +69,21 @@ class Orders:
 class Load:
     """Subscribers and orders on one epoll. `seen`: first and last sequence of every update, and when it was read."""
 
-    def __init__(self, *, port: int, market: str, readers: int) -> None:
+    def __init__(self, *, ports: list[int], market: str, readers: int) -> None:
         self.seen: list[tuple[int, int, int]] = []
-        self.sampled: list[bytes] = []
         self._last: dict[int, int] = {}
         self._poll = select.epoll()
         self._connections: dict[int, Connection] = {}
         subscribe = masked(json.dumps({"op": "subscribe", "channels": [f"depth.{market}"]}).encode())
         for number in range(readers):
-            connection = Connection(port=port, number=number)
+            connection = Connection(port=ports[number % len(ports)], number=number)
             connection.socket.sendall(subscribe)
             while not any(SNAPSHOT in frame for frame in connection.receive()):
                 pass
             self._connections[connection.socket.fileno()] = connection
             self._poll.register(connection.socket, select.EPOLLIN)
-        self._sampled = next(iter(self._connections))
-        self.orders = Orders(port=port)
+        self.sampled: dict[int, list[bytes]] = {each: [] for each in itertools.islice(self._connections, len(ports))}
+        self.orders = Orders(port=ports[0])
         self._poll.register(self.orders.socket, select.EPOLLIN)
 
     def run(self, *, requests: list[bytes], rate: int) -> Outcome:
@@ -96,9 +96,10 @@ class Load:
         while not self._all_know(len(requests)):
             assert time.perf_counter() < deadline, "not every reader got the last update"
             self._read_until(time.perf_counter() + 0.05)
-        updates = [json.loads(frame) for frame in self.sampled]
-        for before, after in itertools.pairwise(updates):
-            assert after["first_sequence"] == before["last_sequence"] + 1, "an update does not join on to the last one"
+        for frames in self.sampled.values():
+            for before, after in itertools.pairwise(map(json.loads, frames)):
+                joins = after["first_sequence"] == before["last_sequence"] + 1
+                assert joins, "an update does not join on to the last one"
         ids, sent = self.orders.ids, self.orders.sent
         latencies = [
             (at - sent[place]) / NANOSECONDS_PER_MILLISECOND
@@ -121,8 +122,8 @@ class Load:
             if UPDATE in frame:
                 last = self._last[descriptor] = _number(frame, LAST_SEQUENCE)
                 self.seen.append((_number(frame, FIRST_SEQUENCE), last, now))
-                if descriptor == self._sampled:
-                    self.sampled.append(frame)
+                if descriptor in self.sampled:
+                    self.sampled[descriptor].append(frame)
 
     def _all_know(self, orders: int) -> bool:
         """Whether all orders are answered, and every reader has come as far as the last of them."""
@@ -136,10 +137,11 @@ def _number(frame: bytes, name: bytes) -> int:
     return int(frame[place : frame.index(b",", place)])
 
 
-def main(port: str, file: str, market: str, readers: str, rate: str) -> None:
+def main(ports: str, file: str, market: str, readers: str, rate: str) -> None:
     """Run the load and print its outcome."""
     requests = Path(file).read_bytes().split(END)[:-1]
-    outcome = Load(port=int(port), market=market, readers=int(readers)).run(requests=requests, rate=int(rate))
+    load = Load(ports=[int(port) for port in ports.split(",")], market=market, readers=int(readers))
+    outcome = load.run(requests=requests, rate=int(rate))
     sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
 
 

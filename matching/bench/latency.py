@@ -24,21 +24,21 @@ RAM_DISK_MS: dict[float, float] = {50: 4, 99: 12}
 def measure(*, disk: Path, seconds: int, rate: int, pgbench_scale: int) -> Iterator[Row]:
     """The rows of latency, RAM disk first."""
     with scratch.folder(parent=scratch.RAM_DISK) as data_dir, scratch.Server(data_dir=data_dir) as server:
-        outcome = _orders(server, _open_floor(data_dir), seconds=seconds, rate=rate)
+        outcome = run_orders(server, open_floor(data_dir), seconds=seconds, rate=rate)
         found = sorted(outcome.latencies)
         for percent in PERCENTS:
             figure = report.percentile(values=found, percent=percent)
             yield report.bounded_row(
                 what=f"{rate:,} orders/s, RAM disk, p{percent:g}",
                 below=RAM_DISK_MS.get(percent),
-                **_fields(figure, outcome, percent),
+                **fields(figure, outcome, percent),
             )
     with scratch.folder(parent=disk) as data_dir, scratch.Server(data_dir=data_dir) as server:
         scratch.run_part("pgbench_prepare", data_dir=data_dir, returning=type(None), scale=pgbench_scale)
-        opened = _open_floor(data_dir)
-        transactions = _pgbench(data_dir, seconds=seconds, rate=rate)
-        outcome = _orders(server, opened, seconds=seconds, rate=rate)
-        transactions = sorted(transactions + _pgbench(data_dir, seconds=seconds, rate=rate))
+        opened = open_floor(data_dir)
+        transactions = run_pgbench(data_dir, seconds=seconds, rate=rate)
+        outcome = run_orders(server, opened, seconds=seconds, rate=rate)
+        transactions = sorted(transactions + run_pgbench(data_dir, seconds=seconds, rate=rate))
         found = sorted(outcome.latencies)
         for percent in PERCENTS:
             figure = report.percentile(values=found, percent=percent)
@@ -47,20 +47,22 @@ def measure(*, disk: Path, seconds: int, rate: int, pgbench_scale: int) -> Itera
                 yardstick=f"pgbench -N -c {PGBENCH_CLIENTS} -R {rate}, p{percent:g}",
                 yardstick_figure=report.percentile(values=transactions, percent=percent),
                 ratio_at_most=1 if percent in RAM_DISK_MS else None,
-                **_fields(figure, outcome, percent),
+                **fields(figure, outcome, percent),
             )
 
 
-def _fields(figure: float, outcome: Outcome, percent: float) -> dict[str, Any]:
+def fields(figure: float, outcome: Outcome, percent: float) -> dict[str, Any]:
+    """What the rows of latency have in common."""
     late = f"{len(outcome.latencies):,} orders, {outcome.sent_late} sent more than 1 ms late"
     return {"group": "latency", "figure": figure, "unit": "ms", "note": late if percent == PERCENTS[0] else ""}
 
 
-def _open_floor(data_dir: Path) -> OpenFloor:
+def open_floor(data_dir: Path) -> OpenFloor:
+    """A floor to trade on, on the server that runs on `data_dir`."""
     return scratch.run_part("open_floor", data_dir=data_dir, returning=OpenFloor, accounts=ACCOUNTS, resting=RESTING)
 
 
-def _orders(server: scratch.Server, opened: OpenFloor, *, seconds: int, rate: int) -> Outcome:
+def run_orders(server: scratch.Server, opened: OpenFloor, *, seconds: int, rate: int) -> Outcome:
     """The load against a server; PartFailed unless every order was answered 201 and is in the database."""
     path, count = server.data_dir / "latency.requests", (WARM_UP_SECONDS + seconds) * rate
     requests.write_file(path=path, opened=opened, count=count, name="latency")
@@ -75,7 +77,8 @@ def _orders(server: scratch.Server, opened: OpenFloor, *, seconds: int, rate: in
     return outcome
 
 
-def _pgbench(data_dir: Path, *, seconds: int, rate: int) -> list[float]:
+def run_pgbench(data_dir: Path, *, seconds: int, rate: int) -> list[float]:
+    """What a transaction of pgbench takes at the same rate, in ms."""
     return scratch.run_part(
         "pgbench_latencies", data_dir=data_dir, returning=list[float],
         clients=PGBENCH_CLIENTS, rate=rate, seconds=seconds,

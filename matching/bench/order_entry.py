@@ -59,7 +59,7 @@ def measure(*, disk: Path, seconds: int, connections: list[int], pgbench_scale: 
         run_orders(server, opened, connections=connections[0], seconds=WARM_UP_SECONDS, name="warm")
         for count in connections:
             outcome, trades = run_orders(server, opened, connections=count, seconds=seconds, name=f"http{count}")
-            bare = _bare(data_dir, opened, connections=count, seconds=seconds)
+            bare = run_bare(data_dir, opened, connections=count, seconds=seconds)
             transactions = scratch.run_part(
                 "pgbench_rate", data_dir=data_dir, returning=float, clients=PGBENCH_CLIENTS, seconds=seconds
             )
@@ -90,21 +90,33 @@ def run_orders(
     server: scratch.Server, opened: OpenFloor, *, connections: int, seconds: int, name: str
 ) -> tuple[Outcome, float]:
     """One run against the server, checked, and its trades per order."""
-    path = server.data_dir / f"{name}.requests"
-    requests.write_file(path=path, opened=opened, count=seconds * REQUESTS_PER_SECOND_MAX, name=name)
+    path = sign(data_dir=server.data_dir, opened=opened, seconds=seconds, name=name)
     outcome = run_wrk(port=server.port, connections=connections, seconds=seconds, path=path)
     path.unlink()
+    return outcome, check(data_dir=server.data_dir, outcome=outcome, connections=connections, name=name)
+
+
+def sign(*, data_dir: Path, opened: OpenFloor, seconds: int, name: str) -> Path:
+    """The file of signed orders for a run of so many seconds."""
+    path = data_dir / f"{name}.requests"
+    requests.write_file(path=path, opened=opened, count=seconds * REQUESTS_PER_SECOND_MAX, name=name)
+    return path
+
+
+def check(*, data_dir: Path, outcome: Outcome, connections: int, name: str) -> float:
+    """Trades per order of a run; PartFailed unless the database has every answered order, and none rejected."""
     placed, rejected, trades = scratch.run_part(
-        "count_orders", data_dir=server.data_dir, returning=tuple[int, int, int], name=name
+        "count_orders", data_dir=data_dir, returning=tuple[int, int, int], name=name
     )
     # Those under way when wrk stopped are placed as well, but not answered in time.
     sound = rejected == 0 and outcome.requests <= placed <= outcome.requests + connections
     if outcome.refused or outcome.failed or not sound:
         raise scratch.PartFailed(f"{name}: {outcome}, in the database {placed} orders, {rejected} of them rejected")
-    return outcome, trades / placed
+    return trades / placed
 
 
-def _bare(folder: Path, opened: OpenFloor, *, connections: int, seconds: int) -> Outcome:
+def run_bare(folder: Path, opened: OpenFloor, *, connections: int, seconds: int) -> Outcome:
+    """The same load on an endpoint with nothing behind it."""
     port, path = scratch.free_port(), folder / "bare.requests"
     requests.write_file(path=path, opened=opened, count=BARE_REQUESTS, name="bare")
     with scratch.background("-m", "matching.bench.bare", port):

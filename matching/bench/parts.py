@@ -9,6 +9,7 @@ PARTS: dict[str, Callable[..., object]] = {
     "commit": commit.measure,
     "worker_costs": commit.worker_costs,
     "crowd": commit.crowd,
+    "hold_database": served.hold_database,
     "open_floor": served.open_floor,
     "count_orders": served.count_orders,
     "pgbench_prepare": pgbench.prepare,

@@ -87,20 +87,27 @@ def _run(command: list[str], env: dict[str, str], returning: type[T]) -> T:
 
 
 class Server:
-    """`manage.py up` on a scratch folder and a free port. Its output goes to a file beside the data."""
+    """`manage.py up` (or `web`) on a scratch folder and a free port. Its output goes to a file beside the data."""
 
-    def __init__(self, *, data_dir: Path, **extra: str) -> None:
+    def __init__(self, *, data_dir: Path, command: str = "up", **extra: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
+        self._command = command
         self._env = environment(data_dir=data_dir, PORT=str(self.port), RATE_LIMITS="off", **extra)
         self._log_path = data_dir / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         """Start it and wait until it takes orders."""
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "manage.py", "up"],
+                [sys.executable, "manage.py", self._command],
                 cwd=settings.BASE_DIR, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self.wait_ready()
@@ -149,6 +156,20 @@ def background(*command: object) -> Iterator[None]:
         _end(process)
 
 
+@contextlib.contextmanager
+def program(*command: object, log_path: Path, env: dict[str, str] | None = None) -> Iterator[int]:
+    """Any program, in the project's folder, with its output in a file; its process id."""
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [*map(str, command)],
+            cwd=settings.BASE_DIR, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        yield process.pid
+    finally:
+        _end(process)
+
+
 def answers(*, port: int, path: str, status: int = 200) -> bool:
     """Whether somebody answers with `status` there at this moment."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -188,14 +209,19 @@ def _end(process: subprocess.Popen[Any]) -> None:
             process.wait()
 
 
-def _stop_postgres(data_dir: Path) -> None:
-    """Stop what a killed process has left running in this very folder."""
+def postgres(*, data_dir: Path) -> psutil.Process | None:
+    """The PostgreSQL that runs in this very folder, if one does."""
     pgdata = data_dir / "postgres"
     try:
-        pid = int((pgdata / "postmaster.pid").read_text().split()[0])
-        process = psutil.Process(pid)
-        if process.name() == "postgres" and os.path.samefile(process.cwd(), pgdata):
+        process = psutil.Process(int((pgdata / "postmaster.pid").read_text().split()[0]))
+        return process if process.name() == "postgres" and os.path.samefile(process.cwd(), pgdata) else None
+    except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
+        return None
+
+
+def _stop_postgres(data_dir: Path) -> None:
+    """Stop what a killed process has left running."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if (process := postgres(data_dir=data_dir)) is not None:
             process.send_signal(signal.SIGINT)
             process.wait(STOP_SECONDS_MAX)
-    except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
-        return

@@ -5,8 +5,12 @@ These run as parts (`manage.py bench_part`), beside the running server.
 
 import io
 import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
@@ -18,6 +22,20 @@ from matching.engine.messages import AnyCommand, AnyEvent
 from risk.models import Account
 
 ANSWER_SECONDS_MAX = 120
+DATABASE_URL_FILE = "database.url"
+
+
+def hold_database() -> None:
+    """Migrate, write the database's URL beside the data, and keep it running until standard input ends."""
+    call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+    database = settings.DATABASES["default"]
+    where = urlencode({"host": database["HOST"], "port": database["PORT"]})
+    url = f"postgresql://{database['USER']}@/{database['NAME']}?{where}"
+    connection.close()
+    path = Path(settings.DATA_DIR) / DATABASE_URL_FILE
+    path.with_suffix(".new").write_text(url)
+    path.with_suffix(".new").rename(path)
+    sys.stdin.read()
 
 
 def open_floor(*, accounts: int, resting: int) -> OpenFloor:

@@ -17,7 +17,7 @@ import msgspec
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from matching.bench import feed, growth, latency, order_entry, page, report, scratch, socket_orders
+from matching.bench import distributed, feed, growth, latency, order_entry, page, report, scratch, socket_orders
 from matching.bench.report import Missing, Row
 from matching.bench.scratch import PartFailed
 
@@ -100,6 +100,17 @@ def feed_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
     yield from feed.measure(disk=disk, seconds=sizes.feed_seconds, readers=sizes.feed_readers)
 
 
+def distributed_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
+    """matching/bench/distributed.py."""
+    yield from distributed.measure(
+        disk=disk, seconds=sizes.http_seconds, feed_seconds=sizes.feed_seconds, readers=sizes.feed_readers,
+        pgbench_scale=sizes.pgbench_scale,
+    )  # fmt: skip
+    yield from distributed.latency_rows(
+        seconds=sizes.latency_seconds, rate=sizes.rate, pgbench_scale=sizes.pgbench_scale
+    )
+
+
 def page_rows(sizes: Sizes, disk: Path) -> Iterator[Row]:
     """matching/bench/page.py."""
     yield from page.measure(disk=disk, seconds=sizes.page_seconds)
@@ -130,6 +141,7 @@ GROUPS: dict[str, Callable[[Sizes, Path], Iterator[Row]]] = {
     "sockets": socket_rows,
     "latency": latency_rows,
     "feed": feed_rows,
+    "distributed": distributed_rows,
     "page": page_rows,
     "growth": growth_rows,
     "candles": candle_rows,
