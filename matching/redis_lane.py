@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from redis.exceptions import RedisError
 
 from matching import redis_url
 from matching.engine.messages import AnyCommand, OrderPreviewed, PlaceOrder
@@ -223,7 +222,7 @@ class RedisLane:
                         if entry := self._next_entry():
                             await self._add(client, entry)
             finally:
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(*redis_url.ERRORS):
                     await client.aclose()
 
     def _next_entry(self) -> list[_Asked]:
@@ -240,7 +239,7 @@ class RedisLane:
         data = _encode([asked.sent for asked in entry])
         try:
             found = await client.xadd(STREAM, {"from": self._name, "requests": data})
-        except (RedisError, OSError):  # it may have arrived: nobody may say that it was not taken
+        except redis_url.ERRORS:  # it may have arrived: nobody may say that it was not taken
             self._fail(OutcomeUnknown, entry)
             return
         place = Place.parse(found.decode())
@@ -260,7 +259,7 @@ class RedisLane:
                         message = await channel.get_message(timeout=SILENCE_SECONDS)
                         if message is not None:
                             self._hear(message["channel"].decode(), message["data"])
-            except (RedisError, OSError) as error:
+            except redis_url.ERRORS as error:
                 if not told:
                     _logger.warning("The order lane has lost Redis: %s", error)
                     told = True
@@ -271,7 +270,7 @@ class RedisLane:
                 self._fail(WorkerUnavailable, list(self._waiting))
                 self._waiting.clear()
                 self._fail(OutcomeUnknown, list(self._asked.values()))
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(*redis_url.ERRORS):
                     await client.aclose()
             await asyncio.sleep(AWAY_SECONDS)
 

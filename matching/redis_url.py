@@ -4,7 +4,9 @@ The forms are those of the library `limits`. A client of ours sends a command at
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -30,10 +32,8 @@ ERRORS = (RedisError, RedisClusterException, OSError)
 CONNECT_SECONDS_MAX = 2.0
 ANSWER_SECONDS_MAX = 5.0
 """How long a command may take; a blocking one must block for less, or bring a `socket_timeout` of its own."""
-HEALTH_CHECK_SECONDS = 15
+HEALTH_CHECK_SECONDS = 5
 """A connection that was idle for so long is asked for a sign of life before it is used again."""
-LISTENING_CHECK_SECONDS = 5
-"""The same for a subscriber whose server may be replaced by another."""
 CELERY_SECONDS_MAX = 15.0
 
 FORMS = (
@@ -107,10 +107,7 @@ def parse(url: str) -> Place:
 
 
 def connect(url: str, **options: Any) -> redis.Redis:
-    """A client for threads. `options` are redis-py's (`socket_timeout`, ...).
-
-    It connects when it is first used; that of a Cluster asks for the nodes at once (ERRORS).
-    """
+    """A client for threads; connects when it is first used. `options` are redis-py's (`socket_timeout`, ...)."""
     place, once = parse(url), {"retry": Retry(NoBackoff(), 0)}
     settings = _connection(place) | once | options
     if place.kind == "sentinel":
@@ -118,7 +115,7 @@ def connect(url: str, **options: Any) -> redis.Redis:
         return cast(redis.Redis, sentinel.master_for(place.service))
     if place.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in place.nodes]
-        return cast(redis.Redis, RedisCluster(startup_nodes=nodes, **settings))
+        return cast(redis.Redis, _Later(partial(RedisCluster, startup_nodes=nodes, **settings)))
     return redis.Redis(**_server(place), **settings)
 
 
@@ -129,7 +126,8 @@ def connect_async(url: str, **options: Any) -> redis.asyncio.Redis:
     if place.kind == "sentinel":
         asking = _asking_sentinels(place) | once
         sentinel = async_sentinel.Sentinel(place.nodes, sentinel_kwargs=asking, **settings)
-        return cast(redis.asyncio.Redis, sentinel.master_for(place.service, connection_pool_class=_GuardedPool))
+        found = sentinel.master_for(place.service, connection_pool_class=_GuardedPool, connection_class=Leading)
+        return cast(redis.asyncio.Redis, found)
     if place.kind == "cluster":
         nodes = [AsyncClusterNode(host, port) for host, port in place.nodes]
         return cast(redis.asyncio.Redis, AsyncRedisCluster(startup_nodes=nodes, **settings))
@@ -165,13 +163,13 @@ def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
 def channel_hosts(url: str) -> list[dict[str, Any]]:
     """The `hosts` of channels_redis: one entry, because several would be taken for shards."""
     place, once = parse(url), {"retry": AsyncRetry(NoBackoff(), 0)}
-    settings, listening = _connection(place) | once, {"health_check_interval": LISTENING_CHECK_SECONDS}
+    settings = _connection(place) | once
     if place.kind == "sentinel":
         where = {"master_name": place.service, "sentinels": place.nodes, "connection_class": Leading}
-        return [{**where, "sentinel_kwargs": _asking_sentinels(place) | once, **settings, **listening}]
+        return [{**where, "sentinel_kwargs": _asking_sentinels(place) | once, **settings}]
     if place.kind == "cluster":
         # Every node of a Cluster passes on what any of them was told to publish.
-        return [{"connection_class": AnyNode, "nodes": place.nodes, **settings, **listening}]
+        return [{"connection_class": AnyNode, "nodes": place.nodes, **settings}]
     if place.kind == "socket":
         return [{"connection_class": redis.asyncio.UnixDomainSocketConnection, "path": place.path, **settings}]
     host, port = place.nodes[0]
@@ -179,6 +177,24 @@ def channel_hosts(url: str) -> list[dict[str, Any]]:
     if place.tls is not None:
         encryption = {"connection_class": redis.asyncio.SSLConnection, **_tls_options(place.tls)}
     return [{"host": host, "port": port, **encryption, **settings}]
+
+
+class _Later:
+    """A client of a Cluster, made when it is first used: redis-py asks for the nodes before it gives one."""
+
+    def __init__(self, make: Callable[[], RedisCluster]) -> None:
+        self._make = make
+        self._client: RedisCluster | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._client is None:
+            self._client = self._make()
+        return getattr(self._client, name)
+
+    def close(self) -> None:
+        """Give the connections back, if there are any."""
+        if self._client is not None:
+            self._client.close()
 
 
 class _GuardedPool(async_sentinel.SentinelConnectionPool):
@@ -194,7 +210,7 @@ class _Listening(redis.asyncio.Connection):
     """A subscriber's connection that is given up when it no longer answers, not only when it is closed.
 
     A server that froze, and that another has taken over from, would be listened to for ever. `next_health_check` is
-    LISTENING_CHECK_SECONDS after the last sign of life; from then on redis-py asks, with each look for a message.
+    HEALTH_CHECK_SECONDS after the last sign of life; from then on redis-py asks, with each look for a message.
     """
 
     async def send_command(self, *args: Any, **kwargs: Any) -> None:

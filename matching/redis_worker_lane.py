@@ -107,7 +107,7 @@ class RedisWorkerLane:
         try:
             for sender, answered_all in by_sender.items():
                 self._replies.publish(REPLIES + sender.decode(), _encode(answered_all))
-        except (RedisError, OSError):
+        except redis_url.ERRORS:
             _logger.warning("Replies could not be published: their askers will find out by client order id")
 
 
@@ -182,13 +182,13 @@ class _Reading:
                     )
                     for entry, fields in found[0][1] if found else ():
                         self._take_entry(entry.decode(), fields, skipped=0)
-            except (RedisError, OSError) as error:
+            except redis_url.ERRORS as error:
                 if not told:
                     _logger.warning("The order lane has lost Redis: %s", error)
                     told = True
                 self._closing.wait(AWAY_SECONDS)
             finally:
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(*redis_url.ERRORS):
                     client.close()
 
     def _begin(self, client: Any) -> None:
@@ -236,13 +236,13 @@ class _Reading:
                 try:
                     client.publish(LEADER, _encode(self._heartbeat(open_=not closing)))
                     client.xtrim(STREAM, minid=Place.parse(self._position).entry, approximate=True)
-                except (RedisError, OSError):
+                except redis_url.ERRORS:
                     pass  # the reader has said so
                 if closing:
                     return
                 self._closing.wait(HEARTBEAT_SECONDS)
         finally:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*redis_url.ERRORS):
                 client.close()
 
     def _heartbeat(self, *, open_: bool) -> Heartbeat:

@@ -5,6 +5,7 @@ sends few and long scripts.
 """
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections import deque
@@ -66,7 +67,7 @@ class SharedCounts:
         future: asyncio.Future[Count | None] = loop.create_future()
         self._asked.append((key, seconds, cost, future))
         if self._sending is None:
-            self._sending = loop.create_task(self._send())
+            self._sending = loop.create_task(self._send(), context=contextvars.Context())  # of no one request
         return future
 
     async def close(self) -> None:
