@@ -58,7 +58,7 @@ def report(proof: Proof) -> str:
         f"The same {proof.orders:,} orders, {proof.trades:,} trades, {proof.entries:,} entries, "
         f"{proof.deposits:,} deposits and {proof.withdrawals:,} withdrawals,",
         "the same balances, rules and books in the same order; entries and balances sum to zero, holds are covered,",
-        "and the candles are what the trades make.",
+        "the candles are what the trades make, and the fees account has the fees on the trades.",
     ]
     if proof.assets:
         widths = [max(len(row[column]) for row in proof.assets) for column in range(4)]
