@@ -6,11 +6,11 @@ with its last answer, sockets are told, and what is under way is waited for.
 
 import asyncio
 import contextlib
-import ctypes
 import signal
 import socket
 import struct
 import time
+from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 import uvicorn
@@ -161,11 +161,10 @@ def _let_nobody_else_in(listener: socket.socket) -> None:
     The kernel drops further SYNs; who sent one tries again in a second and finds the door closed, so it knows that
     nothing was taken. Systems without this filter go on as before.
     """
-    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in DROP_SYN))
+    program = array("B", b"".join(struct.pack("HBBI", *line) for line in DROP_SYN))
+    address, _ = program.buffer_info()
     with contextlib.suppress(OSError):
-        listener.setsockopt(
-            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(DROP_SYN), ctypes.addressof(program))
-        )
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(DROP_SYN), address))
 
 
 class _DrainingProtocol(OneWriteProtocol):
