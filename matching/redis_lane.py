@@ -250,7 +250,7 @@ class RedisLane:
         """Hear the leader and the answers; when Redis goes away, nobody knows what became of what is under way."""
         told = False
         while True:
-            client = redis_url.connect_async(self._url)
+            client = redis_url.connect_listener(self._url)
             try:
                 async with client.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(LEADER, REPLIES + self._name)

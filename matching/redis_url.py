@@ -30,7 +30,7 @@ ERRORS = (RedisError, RedisClusterException, OSError)
 """What a client raises when Redis gives no answer or not the right one; a Cluster's is no RedisError."""
 
 CONNECT_SECONDS_MAX = 2.0
-ANSWER_SECONDS_MAX = 5.0
+ANSWER_SECONDS_MAX = 3.0
 """How long a command may take; a blocking one must block for less, or bring a `socket_timeout` of its own."""
 HEALTH_CHECK_SECONDS = 5
 """A connection that was idle for so long is asked for a sign of life before it is used again."""
@@ -134,6 +134,15 @@ def connect_async(url: str, **options: Any) -> redis.asyncio.Redis:
     return redis.asyncio.Redis(**_server(place), **settings)
 
 
+def connect_listener(url: str) -> redis.asyncio.Redis:
+    """A client to subscribe with, as `connect_async`; that of a Cluster listens to one node, which hears them all."""
+    place = parse(url)
+    if place.kind != "cluster":
+        return connect_async(url)
+    (host,) = channel_hosts(url)
+    return redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**host))
+
+
 def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
     """Celery's broker URL and transport options. Raises ImproperlyConfigured for a Cluster: kombu cannot use one."""
     place = parse(url)
@@ -215,8 +224,13 @@ class _Listening(redis.asyncio.Connection):
 
     async def send_command(self, *args: Any, **kwargs: Any) -> None:
         asked = args[0] == "PING" and len(args) > 1
-        if asked and asyncio.get_running_loop().time() > self.next_health_check + ANSWER_SECONDS_MAX:
+        if (
+            asked
+            and asyncio.get_running_loop().time() > self.next_health_check + ANSWER_SECONDS_MAX
+            and self.is_connected
+        ):
             await self.disconnect(nowait=True)
+            raise redis.ConnectionError("There was no sign of life.")
         if not self.is_connected:
             await self.connect()
         await super().send_command(*args, **kwargs)
