@@ -105,10 +105,10 @@ class Process:
         """All that it has printed so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def wait_for_log(self, text: str, timeout: float = READY_SECONDS_MAX) -> None:
+    def wait_for_log(self, text: str, *, times: int = 1, timeout: float = READY_SECONDS_MAX) -> None:
         """Wait until it has printed `text`; AssertionError with the log when it ends or takes over `timeout` s."""
         deadline = time.monotonic() + timeout
-        while text not in self.log():
+        while self.log().count(text) < times:
             assert self.alive, f"{self.name} has ended:\n{self.log()}"
             assert time.monotonic() < deadline, f"{self.name} did not say {text!r} within {timeout} s:\n{self.log()}"
             time.sleep(POLL_SECONDS)
