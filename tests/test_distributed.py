@@ -9,11 +9,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 import redis
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from pytest_django.fixtures import SettingsWrapper
 from websockets.exceptions import ConnectionClosed
 
 from matching.redis_lane import STREAM
@@ -114,12 +118,13 @@ def test_a_web_process_that_drains_answers_what_is_under_way(exchange: Distribut
         assert socket.login(alice)["ok"]
         before = requests_in(stream)
         leader.sigstop()  # so that what is sent now stays under way
-        answers = [pool.submit(place, client, alice, price="40000.00") for _ in range(HTTP_ORDERS)]
+        placing = [pool.submit(place, client, alice, price="40000.00") for _ in range(HTTP_ORDERS)]
         for number in range(SOCKET_ORDERS):
             order = ORDER | {"price": "40001.00"}
             socket.connection.send(json.dumps({"op": "order.place", "id": f"s{number}", "order": order}))
+        sent = HTTP_ORDERS + SOCKET_ORDERS
         exchange.wait_until(
-            lambda: requests_in(stream) - before == HTTP_ORDERS + SOCKET_ORDERS, what="orders in the stream"
+            lambda: requests_in(stream) - before == sent or any_done(placing), what="orders in the stream"
         )
 
         assert draining.process is not None
@@ -127,11 +132,11 @@ def test_a_web_process_that_drains_answers_what_is_under_way(exchange: Distribut
         exchange.wait_until(lambda: not is_ready(url), what="web process that drains")
         leader.sigcont()
 
-        placed = [answer.result() for answer in answers]
-        assert [answer.status_code for answer in placed] == [201] * HTTP_ORDERS, [answer.text for answer in placed]
-        for number in range(SOCKET_ORDERS):
-            answer = socket.receive(lambda message, id=f"s{number}": message.get("id") == id)
-            assert (answer["ok"], answer["status"]) == (True, 201), answer
+        # On a machine so busy that the standby has taken over, some may be told 503; without an answer is nobody.
+        told = [answer.result().status_code for answer in placing]
+        told += [socket.receive(partial(answers, f"s{number}"))["status"] for number in range(SOCKET_ORDERS)]
+        assert set(told) <= {201, 503}
+        assert 201 in told
         socket.receive(lambda message: message.get("type") == "server_shutdown")
         with pytest.raises(ConnectionClosed) as closed:
             socket.receive(lambda _: False)
@@ -143,7 +148,12 @@ def test_a_web_process_that_drains_answers_what_is_under_way(exchange: Distribut
 
 
 def requests_in(stream: "redis.Redis") -> int:
-    return sum(len(json.loads(fields[b"requests"])) for _, fields in stream.xrange(STREAM))
+    entries: Any = stream.xrange(STREAM)
+    return sum(len(json.loads(fields[b"requests"])) for _, fields in entries)
+
+
+def answers(id: str, message: dict[str, Any]) -> bool:
+    return message.get("id") == id
 
 
 def is_ready(url: str) -> bool:
@@ -220,25 +230,28 @@ def test_any_asgi_server_can_serve_the_application(exchange: DistributedExchange
 
 
 @pytest.mark.parametrize(
-    ("env", "complaint"),
+    ("given", "lacking"),
     [
-        ({"REDIS_URL": ""}, "A web process of its own needs REDIS_URL, the services"),
-        ({"DATABASE_URL": ""}, "A web process of its own needs DATABASE_URL, the services"),
-        (
-            {"REDIS_URL": "", "DATABASE_URL": ""},
-            "A web process of its own needs DATABASE_URL and REDIS_URL, the services",
-        ),
+        ({"DATABASE_URL": "postgresql://host/bourse"}, "REDIS_URL"),
+        ({"REDIS_URL": "redis://host"}, "DATABASE_URL"),
+        ({}, "DATABASE_URL and REDIS_URL"),
     ],
 )
 def test_a_web_process_names_the_service_it_lacks(
-    exchange: DistributedExchange, env: dict[str, str], complaint: str
+    settings: SettingsWrapper, given: dict[str, str], lacking: str
 ) -> None:
-    process = another(exchange, ["manage.py", "web"], PORT=str(free_port()), **env)
+    settings.DATABASE_URL, settings.REDIS_URL = given.get("DATABASE_URL", ""), given.get("REDIS_URL", "")
+    with pytest.raises(CommandError, match=f"^A web process of its own needs {lacking}, the services"):
+        call_command("web")
+
+
+def test_a_web_process_without_services_ends_before_it_begins(exchange: DistributedExchange) -> None:
+    process = another(exchange, ["manage.py", "web"], PORT=str(free_port()), DATABASE_URL="", REDIS_URL="")
     process.start()
     process.wait_for_end()
     assert process.process is not None
     assert process.process.returncode == 1
-    assert complaint in process.log()
+    assert process.log().startswith("CommandError: A web process of its own needs DATABASE_URL and REDIS_URL")
 
 
 def test_a_web_process_does_not_serve_a_database_without_its_migrations(exchange: DistributedExchange) -> None:

@@ -10,6 +10,7 @@ import signal
 import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import httpx
@@ -96,7 +97,7 @@ class Command(BaseCommand):
 
     def _wait_until_ready(self, urls: list[str]) -> None:
         for url in urls:
-            processes.wait_until(reached=lambda url=url: _is_ready(url), tell=self._tell_waiting(f"{url}/readyz"))
+            processes.wait_until(reached=partial(_is_ready, url), tell=self._tell_waiting(f"{url}/readyz"))
 
     def _tell_waiting(self, what: str) -> Any:
         return lambda seconds: self._say(f"Not ready after {seconds:.0f} s: waiting for {what} ...")
