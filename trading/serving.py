@@ -6,6 +6,7 @@ with its last answer, sockets are told, and what is under way is waited for.
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import struct
@@ -20,6 +21,7 @@ from django.core.management.base import CommandError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from matching.redis_lane import RedisLane
+from matching.session import GC_THRESHOLDS
 from matching.worker import order_lane
 from trading import health
 from trading.one_write import OneWriteProtocol
@@ -88,6 +90,8 @@ async def _serve(
 ) -> None:
     from trading.asgi import application
 
+    gc.freeze()  # what is loaded stays; with the default thresholds a busy server looks it all over again and again
+    gc.set_threshold(*GC_THRESHOLDS)
     config = uvicorn.Config(
         application,
         http=_DrainingProtocol,
