@@ -1,7 +1,6 @@
 """Control commands on the command line: what they do, what they print, and how they are refused."""
 
 import io
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -245,7 +244,7 @@ def test_a_halted_market_takes_no_orders_until_it_is_open(exchange: RunningExcha
 def test_the_whole_exchange_is_halted_and_opened(exchange: RunningExchange, carol: str) -> None:
     assert run("market", "all", "halt", "--note", "fire") == (0, "The exchange is halted: no market trades.\n")
     assert place(exchange, carol) is Reason.EXCHANGE_HALTED
-    assert "Trading      halted: fire\n" in run("status")[1]
+    assert " BOURSE  HALTED  fire " in run("status")[1]
     assert run("market", "all", "open") == (0, "The exchange is open.\n")
     assert place(exchange, carol) is None
 
@@ -332,33 +331,6 @@ def test_a_fee_override_is_set_and_removed(exchange: RunningExchange, carol: str
     assert FeeOverride.objects.get(account_id=account.id).taker_rate == 500
     assert carol not in run(*target, "--remove")[1]
     assert not FeeOverride.objects.filter(account_id=account.id).exists()
-
-
-# ---------------------------------------------------------------------------------------------- status
-
-
-def test_status_fits_one_screen(exchange: RunningExchange, carol: str) -> None:
-    place(exchange, carol, "ETH-USDT", price=2_000 * USDT, quantity=BTC)
-    exchange.place(
-        Account.objects.get(user__username="bob").id, Market.objects.get(symbol="ETH-USDT").id, "sell",
-        price=2_500 * USDT, quantity=BTC,
-    )  # fmt: skip
-    status, text = run("status")
-    lines = text.splitlines()
-    assert status == 0
-    assert lines[0].startswith("Worker       leads since ")
-    assert lines[1].startswith(f"Journal      {sequence():,} commands, the last at ")
-    assert "Inbox        0 waiting" in lines
-    assert any(line.split() == ["ETH-USDT", "open", "-", "2000.00", "2500.00", "2"] for line in lines)
-    assert len(lines) < 24
-
-
-def test_status_is_also_json(exchange: RunningExchange) -> None:
-    found = json.loads(run("status", "--json")[1])
-    assert found["sequence"] == sequence()
-    assert found["worker"]["leads"] is True
-    assert found["accounts"] == Account.objects.exclude(user=None).count()
-    assert {market["market"] for market in found["markets"]} >= {"BTC-USDT", "ETH-USDT", "ETH-BTC"}
 
 
 # ---------------------------------------------------------------------------------------------- waiting

@@ -20,7 +20,7 @@ class BrokerFigures(Collector):
 
     def __init__(self) -> None:
         self._redis = Kept(name="Redis", ask=_RedisAnswers())
-        self._queue = Kept(name="broker", ask=_QueueLength())
+        self._queue = Kept(name="broker", ask=QueueLength())
 
     def collect(self) -> Iterator[Metric]:
         """What is known."""
@@ -50,7 +50,7 @@ class _RedisAnswers:
             raise
 
 
-class _QueueLength:
+class QueueLength:
     """Keeps a connection. Called in one thread; raises what kombu does."""
 
     def __init__(self) -> None:
