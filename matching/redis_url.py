@@ -34,6 +34,9 @@ ANSWER_SECONDS_MAX = 3.0
 """How long a command may take; a blocking one must block for less, or bring a `socket_timeout` of its own."""
 HEALTH_CHECK_SECONDS = 5
 """A connection that was idle for so long is asked for a sign of life before it is used again."""
+LISTENING: dict[str, Any] = {"protocol": 2}
+"""Of connections that subscribe: with version 3 redis-py makes each message into text, for a log that nobody reads."""
+
 CELERY_SECONDS_MAX = 15.0
 
 FORMS = (
@@ -138,7 +141,7 @@ def connect_listener(url: str) -> redis.asyncio.Redis:
     """A client to subscribe with, as `connect_async`; that of a Cluster listens to one node, which hears them all."""
     place = parse(url)
     if place.kind != "cluster":
-        return connect_async(url)
+        return connect_async(url, **LISTENING)
     (host,) = channel_hosts(url)
     return redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(**host))
 
@@ -172,7 +175,7 @@ def celery_broker(url: str) -> tuple[str, dict[str, Any]]:
 def channel_hosts(url: str) -> list[dict[str, Any]]:
     """The `hosts` of channels_redis: one entry, because several would be taken for shards."""
     place, once = parse(url), {"retry": AsyncRetry(NoBackoff(), 0)}
-    settings = _connection(place) | once
+    settings = _connection(place) | once | LISTENING
     if place.kind == "sentinel":
         where = {"master_name": place.service, "sentinels": place.nodes, "connection_class": Leading}
         return [{**where, "sentinel_kwargs": _asking_sentinels(place) | once, **settings}]
