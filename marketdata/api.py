@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from marketdata import candle_queries, queries
-from marketdata.rest import PagedSelection, Selection, asked_page, documented, export, market_in_path, period, query
+from marketdata import candle_queries, queries, replica
+from marketdata.rest import PagedSelection, Selection, documented, export, listed, market_in_path, period, query
 from marketdata.shapes import LIMIT_DEFAULT, Cursor, End, Interval, Limit, Page, Start, cursor_id
 
 CANDLES_MAX = 1_000
@@ -90,7 +90,8 @@ class Trades(PublicView):
     )
     def get(self, request: Request, market: str) -> Response:
         """Trades, newest first or oldest first."""
-        return Response(queries.trades(market=market, **asked_page(query(request, PagedSelection))))
+        asked = query(request, PagedSelection)
+        return Response(listed(asked, queries.trades, table="marketdata_trade", market=market))
 
 
 class TradesExport(PublicView):
@@ -139,11 +140,14 @@ class Candles(PublicView):
         asked = query(request, CandleParameters)
         start, end = period(asked.start, asked.end)
         now = time.time_ns() // 1_000
-        return Response(
-            candle_queries.candles(
+
+        def read() -> candle_queries.Candles:
+            return candle_queries.candles(
                 market=market, interval=asked.interval, now=now, limit=asked.limit, start=start, end=end
             )
-        )
+
+        past = end is not None and end < now - replica.PAST_SECONDS * 1_000_000
+        return Response(replica.read_past(read) if past else read())
 
 
 class Announcements(PublicView):

@@ -7,8 +7,9 @@ by a binary search on the primary key; no history needs an index on its times.
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from django.db import connection
+from django.db import connections
 
+from marketdata import replica
 from marketdata.shapes import ID_MAX, Page, page_of
 from marketdata.store import EPOCH
 
@@ -70,7 +71,7 @@ class Paging(Generic[T]):
 
 def rows_of(*, sql: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
     """All rows of one SELECT with named placeholders."""
-    with connection.cursor() as cursor:
+    with connections[replica.alias()].cursor() as cursor:
         cursor.execute(sql, arguments)
         return list(cursor.fetchall())
 

@@ -18,6 +18,7 @@ from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
+from marketdata import replica
 from marketdata.exports import PAGE_ROWS, csv_response
 from marketdata.shapes import ID_MAX, LIMIT_DEFAULT, Cursor, End, Limit, Order, Page, Start, cursor_id, microseconds_of
 
@@ -128,6 +129,11 @@ def asked_page(asked: PagedSelection) -> dict[str, Any]:
     )
 
 
+def listed(asked: PagedSelection, query: Callable[..., Page[Any]], *, table: str, **filters: Any) -> Page[Any]:
+    """The page that is asked of a query (with its `filters`) on `table`. Raises ApiError 422, and what it raises."""
+    return replica.read_on(query, table=table, **filters, **asked_page(asked))
+
+
 def export(
     *, filename: str, asked: Selection, columns: type, query: Callable[..., Page[Any]], **filters: Any
 ) -> StreamingHttpResponse:
@@ -139,8 +145,11 @@ def export(
     if asked.order == "oldest" and end is None:
         end = time.time_ns() // 1_000
 
+    pages = replica.Export()
+
     def read(cursor: int | None) -> Page[Any]:
-        return query(**filters, **_page_arguments(asked, limit=PAGE_ROWS, cursor=cursor, period=(start, end)))
+        page = _page_arguments(asked, limit=PAGE_ROWS, cursor=cursor, period=(start, end))
+        return pages.read(lambda: query(**filters, **page))
 
     return csv_response(filename=filename, columns=columns, read=read)
 

@@ -92,11 +92,17 @@ class Batch:
         self.events.append(events)
 
 
-def connect() -> Connection:
-    """A connection of our own to the default database, in autocommit, that reads NUMERIC as whole numbers."""
-    parameters = connections["default"].get_connection_params()
+def connection_parameters() -> dict[str, Any]:
+    """How to reach the database on a connection that is ours for as long as we keep it, as psycopg takes it."""
+    parameters = connections["session" if "session" in connections.settings else "default"].get_connection_params()
     for name in ("cursor_factory", "context", "prepare_threshold"):
         parameters.pop(name, None)
+    return parameters
+
+
+def connect() -> Connection:
+    """A connection of our own to the database, in autocommit, that reads NUMERIC as whole numbers."""
+    parameters = connection_parameters()
     connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None, cursor_factory=TimedCursor)
     connection.adapters.register_loader("numeric", _WholeNumber)
     return connection

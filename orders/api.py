@@ -16,10 +16,10 @@ from marketdata.rest import (
     PagedSelection,
     Selection,
     account_of,
-    asked_page,
     documented,
     export,
     id_in_path,
+    listed,
     market_in_path,
     query,
 )
@@ -101,12 +101,14 @@ class Orders(BesideOrderEntry):
         """Orders, newest first or oldest first, without their fills."""
         asked = query(request, OrderParameters)
         return Response(
-            queries.orders(
+            listed(
+                asked,
+                queries.orders,
+                table="orders_order",
                 account_id=account_of(request),
                 market=asked.market,
                 side=asked.side,
                 status=asked.status,
-                **asked_page(asked),
             )
         )
 
@@ -187,8 +189,13 @@ class Fills(APIView):
         """Fills, newest first or oldest first."""
         asked = query(request, FillParameters)
         return Response(
-            queries.fills(
-                account_id=account_of(request), market=asked.market, order_id=asked.order_id, **asked_page(asked)
+            listed(
+                asked,
+                queries.fills,
+                table="marketdata_trade",
+                account_id=account_of(request),
+                market=asked.market,
+                order_id=asked.order_id,
             )
         )
 

@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from marketdata.rest import PagedSelection, Selection, account_of, asked_page, documented, export, query
+from marketdata.rest import PagedSelection, Selection, account_of, documented, export, listed, query
 from marketdata.shapes import AssetSymbol, Page
 from risk import queries
 
@@ -52,7 +52,9 @@ class Entries(APIView):
     def get(self, request: Request) -> Response:
         """Ledger entries, newest first or oldest first."""
         asked = query(request, StatementParameters)
-        return Response(queries.entries(account_id=account_of(request), asset=asked.asset, **asked_page(asked)))
+        return Response(
+            listed(asked, queries.entries, table="risk_entry", account_id=account_of(request), asset=asked.asset)
+        )
 
 
 class EntriesExport(APIView):
@@ -92,7 +94,9 @@ class DepositList(APIView):
     def get(self, request: Request) -> Response:
         """Deposits, newest first or oldest first."""
         asked = query(request, StatementParameters)
-        return Response(queries.deposits(account_id=account_of(request), asset=asked.asset, **asked_page(asked)))
+        return Response(
+            listed(asked, queries.deposits, table="risk_deposit", account_id=account_of(request), asset=asked.asset)
+        )
 
 
 class WithdrawalList(APIView):
@@ -109,7 +113,12 @@ class WithdrawalList(APIView):
         """Withdrawals, newest first or oldest first."""
         asked = query(request, WithdrawalParameters)
         return Response(
-            queries.withdrawals(
-                account_id=account_of(request), asset=asked.asset, status=asked.status, **asked_page(asked)
+            listed(
+                asked,
+                queries.withdrawals,
+                table="risk_withdrawal",
+                account_id=account_of(request),
+                asset=asked.asset,
+                status=asked.status,
             )
         )

@@ -18,6 +18,7 @@ from django.db.models import Subquery
 
 from fees.models import FeeTier as FeeTierRow
 from marketdata.models import Asset, Market
+from matching import store
 from matching.engine.messages import (
     AnyCommand,
     CreateAsset,
@@ -234,17 +235,13 @@ def _in_line(limits: Limits) -> Limits:
 @contextlib.contextmanager
 def _only_seeder() -> Iterator[None]:
     """One at a time, and only when commands that an interrupted seeder has left behind are done."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [SEED_LOCK])
-    try:
+    with contextlib.closing(store.connect()) as locking:  # the lock ends with the connection
+        locking.execute("SELECT pg_advisory_lock(%s)", [SEED_LOCK])
         left = InboxCommand.objects.filter(done_at=None, actor=ACTOR).order_by("-id").first()
         if left is not None:
             with contextlib.suppress(control.inbox.Refused):
                 control.wait_for(inbox_id=left.id, timeout=TIMEOUT_SECONDS)
         yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [SEED_LOCK])
 
 
 def _make_accounts() -> dict[str, Account]:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from marketdata.models import Asset
-from matching import inbox
+from matching import inbox, store
 from matching.engine.messages import Deposit, OpenAccount, Reason
 from risk.models import Account
 from risk.models import Deposit as DepositRow
@@ -155,10 +155,6 @@ def _finish_opening(user: User, inbox_id: int) -> None:
 @contextlib.contextmanager
 def _one_at_a_time(user: User) -> Iterator[None]:
     """So that two requests at once do not both find the day's funds untouched."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [_FUNDS_LOCK, user.pk])
-    try:
+    with contextlib.closing(store.connect()) as locking:  # the lock ends with the connection
+        locking.execute("SELECT pg_advisory_lock(%s::int, %s::int)", [_FUNDS_LOCK, user.pk])
         yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_FUNDS_LOCK, user.pk])

@@ -15,23 +15,23 @@ from trading.desk import look
 DEMO_SECRET_KEY = "bourse-demo-secret-key-known-to-everyone-never-use-it-in-production-0123456789"
 
 
-def database_from_url(*, url: str) -> dict[str, Any]:
-    """Django's description of the PostgreSQL at `url`.
+def database_from_url(*, url: str, name_of_url: str = "DATABASE_URL") -> dict[str, Any]:
+    """Django's description of the PostgreSQL at `url`, which `name_of_url` is complained about by.
 
     Both forms work: `postgresql://user:password@host:5432/name?sslmode=require` and, for a unix socket,
     `postgresql://user@/name?host=/run/postgresql`. Query parameters other than host and port are libpq options.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("postgres", "postgresql"):
-        raise ImproperlyConfigured("DATABASE_URL must begin with postgresql:// (Bourse runs on PostgreSQL only).")
+        raise ImproperlyConfigured(f"{name_of_url} must begin with postgresql:// (Bourse runs on PostgreSQL only).")
     name = unquote(parts.path.removeprefix("/"))
     if not name:
-        raise ImproperlyConfigured("DATABASE_URL must end with the name of a database: postgresql://host/name.")
+        raise ImproperlyConfigured(f"{name_of_url} must end with the name of a database: postgresql://host/name.")
     options: dict[str, Any] = {"connect_timeout": 5, **dict(parse_qsl(parts.query))}
     try:
         port = str(parts.port or "")
     except ValueError as error:
-        raise ImproperlyConfigured("DATABASE_URL has a port that is no number from 0 to 65535.") from error
+        raise ImproperlyConfigured(f"{name_of_url} has a port that is no number from 0 to 65535.") from error
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
@@ -74,6 +74,15 @@ DATA_DIR = environment.data_dir()
 DATABASE_URL = environment.database_url()
 REDIS_URL = environment.text(name="REDIS_URL")
 DATABASES = {"default": database_from_url(url=DATABASE_URL or embedded.database_url(data_dir=DATA_DIR))}
+# Past a pooler that gives its connections away after each transaction, for what keeps something in its connection.
+DATABASE_SESSION_URL = environment.text(name="DATABASE_SESSION_URL")
+if DATABASE_SESSION_URL:
+    DATABASES["session"] = database_from_url(url=DATABASE_SESSION_URL, name_of_url="DATABASE_SESSION_URL")
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+# The past may be read from a replica (marketdata/replica.py); a slow one must not hold up who asks.
+DATABASE_REPLICA_URL = environment.text(name="DATABASE_REPLICA_URL")
+if DATABASE_REPLICA_URL:
+    DATABASES["replica"] = database_from_url(url=DATABASE_REPLICA_URL, name_of_url="DATABASE_REPLICA_URL")
 
 # How it behaves.
 RATE_LIMITS = environment.flag(name="RATE_LIMITS", default=True)

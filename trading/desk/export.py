@@ -12,6 +12,7 @@ from django.db import models
 from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
+from marketdata import replica
 from marketdata.exports import PAGE_ROWS, csv_response
 from marketdata.shapes import Page, time_text
 from trading.desk import audit
@@ -37,8 +38,14 @@ def export(request: HttpRequest, app: str, model: str) -> StreamingHttpResponse:
     )
     columns = dataclasses.make_dataclass("Columns", names)
 
+    pages = replica.Export()
+
     def read(cursor: int | None) -> Page[Any]:
-        page = rows if cursor is None else rows.filter(pk__lt=cursor)
+        return pages.read(lambda: _page(cursor))
+
+    def _page(cursor: int | None) -> Page[Any]:
+        page = rows.using(replica.alias())
+        page = page if cursor is None else page.filter(pk__lt=cursor)
         # The key comes first, so that the page knows where it ends whatever the columns are.
         read = list(page.values_list("pk", *names)[:PAGE_ROWS])
         following = str(read[-1][0]) if len(read) == PAGE_ROWS else None

@@ -9,8 +9,8 @@ import logging
 from typing import Any
 
 import psycopg
-from django.db import connections
 
+from matching import store
 from notifications import queries
 from notifications.queries import Changes, Told
 from notifications.recording import NEWS_CHANNEL
@@ -185,8 +185,5 @@ class NotificationStreams:
 
 
 async def _connected() -> psycopg.AsyncConnection[Any]:
-    """A connection of our own to the default database."""
-    parameters = connections["default"].get_connection_params()
-    for name in ("cursor_factory", "context", "prepare_threshold"):
-        parameters.pop(name, None)
-    return await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+    """A connection of our own to the database."""
+    return await psycopg.AsyncConnection.connect(**store.connection_parameters(), autocommit=True)
