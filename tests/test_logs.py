@@ -147,7 +147,7 @@ def test_lines_need_no_structlog_and_without_traces_there_is_nothing_to_make_the
         (["./manage.py", "up"], "up"),
         (["/srv/bourse/manage.py", "matching_worker"], "matching_worker"),
         (["/srv/.venv/bin/celery", "-A", "trading", "worker", "-l", "info"], "celery-worker"),
-        (["celery", "-A", "trading", "beat"], "celery-beat"),
+        (["/srv/.venv/lib/celery/__main__.py", "-A", "trading", "beat"], "celery-beat"),
         (["manage.py"], "manage.py"),
         ([], "python"),
     ],
@@ -206,20 +206,20 @@ def recorded(floor: Floor, settings: Settings) -> Callable[..., Answer]:
 def test_each_request_to_order_entry_is_a_record(
     floor: Floor, recorded: Callable[..., Answer], records: Callable[[str], Records]
 ) -> None:
-    account = floor.alice.account_id
     placed = recorded("POST", "", LIMIT_BUY | {"client_order_id": "rec-1"})
     order_id = placed.json["id"]
     refused = recorded("POST", "", LIMIT_BUY | {"client_order_id": "rec-2", "price": "0.001"})
-    ask = floor.place(floor.bob, side="sell", price="101.00").json["id"]
+    floor.place(floor.bob, side="sell", price="101.00", quantity="0.2")
     traded = recorded("PATCH", f"/{order_id}", {"price": "101.00"})
+    met = recorded("POST", "", LIMIT_BUY | {"side": "sell", "price": "100.00"}, signer=floor.bob)
     many = recorded("POST", "/batch", {"orders": [LIMIT_BUY | {"client_order_id": f"rec-{n}"} for n in (3, 4)]})
     ids = [each["order"]["id"] for each in many.json["results"]]
     recorded("DELETE", "")
     recorded("DELETE", "/77777777")
-    answers = [placed, refused, traded, many]
+    answers = [placed, refused, traded, met, many]
     found = records(ORDERS)
-    assert [line["request_id"] for line in found[:4]] == [answer.headers["x-request-id"] for answer in answers]
-    assert {line["account"] for line in found} == {account}
+    assert [line["request_id"] for line in found[:5]] == [answer.headers["x-request-id"] for answer in answers]
+    assert {line["account"] for line in found} == {floor.alice.account_id, floor.bob.account_id}
     assert all(line["logger"] == "trading.orders" and line["duration_ms"] > 0 for line in found)
 
     def told(line: dict[str, Any]) -> tuple[Any, ...]:
@@ -229,12 +229,13 @@ def test_each_request_to_order_entry_is_a_record(
         (f"POST {ORDERS}", 201, None, "rec-1", order_id),
         (f"POST {ORDERS}", 422, "price_off_tick", "rec-2", found[1]["sequence"]),
         (f"PATCH {ORDERS}/{order_id}", 200, None, None, order_id),
+        (f"POST {ORDERS}", 201, None, None, met.json["id"]),
         (f"POST {ORDERS}/batch", 200, None, ["rec-3", "rec-4"], ids),
         (f"DELETE {ORDERS}", 200, None, None, ids),
         (f"DELETE {ORDERS}/77777777", 404, "unknown_order", None, 77777777),
     ]
     assert found[0]["sequence"] == order_id
-    assert ask not in ids, "the order that was met is nobody's business here"
+    assert met.json["fills"], "it met the first order, whose update comes before its own"
 
 
 def test_without_the_setting_nothing_is_recorded(floor: Floor, records: Callable[[str], Records]) -> None:

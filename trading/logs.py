@@ -92,12 +92,12 @@ def is_news(record: logging.LogRecord) -> bool:
 
 def role(arguments: list[str]) -> str:
     """What the process with these arguments is for: `up`, `matching_worker`, `celery-beat` and so on."""
-    program, words = Path(arguments[0]).name if arguments else "", arguments[1:]
-    if program == "manage.py":
-        return words[0] if words else program
-    if program == "celery":
-        return next((f"celery-{word}" for word in words if word in ("worker", "beat")), program)
-    return program or "python"
+    path, words = Path(arguments[0] if arguments else "python"), arguments[1:]
+    if path.name == "manage.py" and words:
+        return words[0]
+    if "celery" in (path.name, path.parent.name):  # as a program, or with `python -m`
+        return next((f"celery-{word}" for word in words if word in ("worker", "beat")), "celery")
+    return path.name
 
 
 ROLE = role(sys.argv)

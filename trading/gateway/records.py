@@ -93,12 +93,13 @@ class RecordedLane:
 
 
 def _order_ids(events: Sequence[AnyEvent]) -> Sequence[int]:
-    """The orders that a command was about; those that its order met come before its own update."""
-    match events[0]:
-        case OrderPlaced() | OrderRejected():
-            return (events[0].order.id,)
-        case OrderDuplicated():
-            return (events[0].order_id,)
-        case OrdersCanceled():
-            return events[0].order_ids
+    """The orders that a command was about; updates of those that its order met come before its own."""
+    for event in events:
+        match event:
+            case OrderPlaced() | OrderRejected():
+                return (event.order.id,)
+            case OrderDuplicated():
+                return (event.order_id,)
+            case OrdersCanceled():
+                return event.order_ids
     return next(((event.id,) for event in reversed(events) if isinstance(event, OrderUpdated)), ())

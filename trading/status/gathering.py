@@ -22,6 +22,8 @@ from trading.status.shapes import Celery, Disk, Postgres, Process, Redis, Status
 
 REDIS_SECONDS_MAX = 1.0
 PROBLEM_LENGTH_MAX = 200
+OWN_REDIS = "redis/redis.sock"
+"""Below DATA_DIR, where `manage.py run_distributed` brings a Redis along."""
 
 T = TypeVar("T")
 
@@ -43,6 +45,8 @@ class Gathering:
         if postgres is not None and database.has_replica():
             postgres = self._with_replica(postgres)
         redis = self._try("Redis", self._ask_redis, *redis_url.ERRORS) if settings.REDIS_URL else None
+        if not settings.REDIS_URL and (own := settings.DATA_DIR / OWN_REDIS).is_socket():
+            self._problems["not asked"] = f"the Redis of this exchange, at REDIS_URL=unix://{own}?db=0"
         heard: list[vitals.Vitals] = []
         if redis is not None or not settings.REDIS_URL:
             heard = self._try("processes", lambda: vitals.read(now=time.time()), *redis_url.ERRORS) or []

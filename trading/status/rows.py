@@ -21,6 +21,7 @@ DISK_FREE_MIN = 0.10
 DISK_FREE_LEAST = 0.03
 CONNECTIONS_PART_MAX = 0.8
 
+ROLES_SAID = ("web", "matching_worker")
 BADGES = {"high": "bold white on red", "medium": "black on yellow", "low": "black on cyan"}
 STATES = {
     "open": (GOOD, "open"),
@@ -267,8 +268,9 @@ def _rate(rate: Rate) -> str:
 
 
 def _name(process: Process) -> str:
-    """Its host without the domain."""
-    return f"{process.role} {process.host.partition('.')[0]}:{process.pid}"
+    """Its host without the domain, and its role where the row does not say it."""
+    where = f"{process.host.partition('.')[0]}:{process.pid}"
+    return where if process.role in ROLES_SAID else f"{process.role} {where}"
 
 
 def _silence(process: Process) -> str:
