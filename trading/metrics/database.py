@@ -7,7 +7,7 @@ database of any age.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -167,14 +167,22 @@ STATEMENT = " UNION ALL ".join(_numbered(number, figure) for number, figure in e
 
 
 def ask() -> list[Row]:
-    """All figures as of now. Raises DatabaseError."""
+    """All figures as of now. Raises DatabaseError when a new connection fails too."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(STATEMENT)
-            return [Row(FIGURES[number], labels, value) for number, labels, value in cursor.fetchall()]
-    except BaseException:
+        return _ask()
+    except (OperationalError, InterfaceError):  # perhaps it was the kept connection only
         connection.close()
-        raise
+        try:
+            return _ask()
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _ask() -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(STATEMENT)
+        return [Row(FIGURES[number], labels, value) for number, labels, value in cursor.fetchall()]
 
 
 class DatabaseFigures(Collector):

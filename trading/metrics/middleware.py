@@ -21,7 +21,7 @@ class CountedRequests:
         match = request.resolver_match
         instruments.request_answered(
             method=request.method or "",
-            route="/" + match.route if match is not None else "unknown",
+            route="/" + match.route.lstrip("^") if match is not None else "unknown",
             status=response.status_code,
             seconds=time.perf_counter() - began,
         )
