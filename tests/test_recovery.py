@@ -138,7 +138,7 @@ def test_a_standby_process_takes_over_the_control_lane(make_server: MakeServer) 
             server.kill9()
             deposited = server.manage("deposit", "alice", "BTC", "1.5")
             assert deposited.returncode == 0, deposited.stderr
-            assert json.loads(server.manage("status", "--json").stdout)["inbox_waiting"] == 0
+            assert json.loads(server.manage("status", "--json").stdout)["exchange"]["waiting"]["inbox"] == 0
             assert standby.poll() is None
             standby.terminate()
             assert standby.wait(30) == 0
