@@ -12,10 +12,13 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import Link, SpanContext, TraceFlags
 
 from tests.gateway_client import ORDERS, Signer
 from tests.harness import ServerProcess, new_data_dir, remove_data_dir
 from tests.socket_client import Socket
+from trading.spans import Linked
 
 WAIT_SECONDS_MAX = 60.0
 ORDER = {"market": "BTC-USDT", "side": "buy", "type": "limit", "price": "40000.00", "quantity": "0.01000"}
@@ -180,6 +183,17 @@ def test_a_request_to_django_is_named_by_its_route(server: ServerProcess, collec
     assert found.name == "GET /api/v1/markets/<str:market>/depth"
     (lost,) = collector.wait(of_request("trace-404"))
     assert lost.name == "GET unknown"
+
+
+def test_a_batch_is_kept_when_a_request_in_it_is() -> None:
+    """A collector that wants one trace in a hundred gets whole ones."""
+    sampler = Linked(ALWAYS_OFF)
+    kept, left = (
+        Link(SpanContext(trace_id=1, span_id=2, is_remote=True, trace_flags=TraceFlags(flags))) for flags in (1, 0)
+    )
+    assert sampler.should_sample(None, 3, "batch", links=[left, kept]).decision.is_sampled()
+    assert not sampler.should_sample(None, 3, "batch", links=[left]).decision.is_sampled()
+    assert not sampler.should_sample(None, 3, "batch").decision.is_sampled()
 
 
 def test_the_tasks_of_celery_are_spans_of_another_process(server: ServerProcess, collector: Collector) -> None:

@@ -18,8 +18,10 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
 
 from matching import observing
 from matching.engine.messages import AnyCommand, OrderPreviewed, PlaceOrder
@@ -29,7 +31,7 @@ from trading.request_ids import Application, Receive, RequestIds, Scope, Send
 
 TRACEPARENT = b"traceparent"
 LINKS_MAX = 128
-EXPORT_SECONDS_MAX = 3.0
+EXPORT_SECONDS_MAX = 2.0
 """How long the end of a process may be held up by a collector that does not answer."""
 
 _w3c = TraceContextTextMapPropagator()
@@ -51,12 +53,39 @@ def start() -> None:
         }
     )
     _provider = TracerProvider(resource=resource)
+    _provider.sampler = Linked(_provider.sampler)
     _provider.add_span_processor(BatchSpanProcessor(_exporter()))
     _tracer = _provider.get_tracer("bourse")
     observing.OBSERVERS.append(batch_over)
     signals.task_prerun.connect(_task_begins, weak=False)
     signals.task_failure.connect(_task_failed, weak=False)
     signals.task_postrun.connect(_task_ends, weak=False)
+
+
+class Linked(Sampler):
+    """Keeps what is linked to something that is kept; for the rest `other` decides (OTEL_TRACES_SAMPLER)."""
+
+    def __init__(self, other: Sampler) -> None:
+        self._other = other
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """As OpenTelemetry asks."""
+        if any(link.context.trace_flags.sampled for link in links or ()):
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, trace_state)
+        return self._other.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        """For people."""
+        return f"Linked{{{self._other.get_description()}}}"
 
 
 def _exporter() -> SpanExporter:
@@ -148,8 +177,10 @@ def _traceparent(span: Span) -> str:
 
 
 def batch_over(batch: observing.Observed) -> None:
-    """The spans of a batch, its stages, and what its requests waited before it."""
+    """The spans of a batch, its stages, and what its requests waited before it; none if no request has any."""
     parents = [(request, _parent(request.trace)) for request in batch.requests if request.trace]
+    if batch.requests and not parents:
+        return
     began, ended = batch.stages[0][1], batch.stages[-1][2]
     span = _tracer.start_span(
         "batch",
