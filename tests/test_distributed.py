@@ -17,7 +17,7 @@ import pytest
 import redis
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 from websockets.exceptions import ConnectionClosed
 
 from matching.redis_lane import STREAM
@@ -238,7 +238,7 @@ def test_any_asgi_server_can_serve_the_application(exchange: DistributedExchange
     ],
 )
 def test_a_web_process_names_the_service_it_lacks(
-    settings: SettingsWrapper, given: dict[str, str], lacking: str
+    settings: Settings, given: dict[str, str], lacking: str
 ) -> None:
     settings.DATABASE_URL, settings.REDIS_URL = given.get("DATABASE_URL", ""), given.get("REDIS_URL", "")
     with pytest.raises(CommandError, match=f"^A web process of its own needs {lacking}, the services"):
