@@ -1,4 +1,4 @@
-"""What the tests need from Debian: Chromium for the browser tests, Redis and nginx for the exchange spread out.
+"""What the tests need from Debian: Chromium for the browser, Redis, nginx and pgbouncer for the exchange spread out.
 
 `python -m tests.debian` (part of `make test`) installs with apt-get what is missing, if we are root.
 """
@@ -13,6 +13,8 @@ PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "redis-server": ("redis-server",),
     "nginx": ("nginx",),
+    "prometheus": ("promtool",),
+    "pgbouncer": ("pgbouncer",),
 }
 """Debian's package -> names its program may have."""
 
