@@ -109,14 +109,22 @@ def read(*, now: float) -> list[Vitals]:
 def _tell_on(role: str) -> None:
     host, pid, started_at = socket.gethostname(), os.getpid(), time.time()
     place: _Redis | _File = _Redis(f"{host}:{pid}") if settings.REDIS_URL else _File(f"{pid}.json")
-    atexit.register(place.forget)
-    while True:
+    saying, ended = threading.Lock(), threading.Event()
+
+    def end() -> None:
+        with saying:
+            ended.set()
+            place.forget()
+
+    atexit.register(end)
+    while not ended.is_set():
         said: dict[str, Any] = {}
         for facts in _facts.copy():
             said |= facts()
         vitals = Vitals(role=role, host=host, pid=pid, started_at=started_at, at=time.time(), **said)
-        with contextlib.suppress(*redis_url.ERRORS):
-            place.put(_encode(vitals))
+        with saying, contextlib.suppress(*redis_url.ERRORS):
+            if not ended.is_set():
+                place.put(_encode(vitals))
         time.sleep(EVERY_SECONDS)
 
 
