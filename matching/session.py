@@ -264,9 +264,9 @@ class Session:
         took = time.perf_counter() - began
         batch = job.batch
         self._in_flight.difference_update(batch.inbox)
-        self._committed = (batch.last_sequence, batch.now)
         self._lane.answer(job.answers)
         PUBLISHER.publish(job.change, _watch(job, began, took).published if observing.OBSERVERS else None)
+        self._committed = (batch.last_sequence, batch.now)  # now: a heartbeat must not be ahead of the news
         commit_times.add(seconds=took)
         instruments.BATCHES.observe(
             first_sequence=batch.first_sequence,
