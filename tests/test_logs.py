@@ -1,5 +1,6 @@
 """What is logged, in both forms, and the name of a request on its way from the first header to the worker's records."""
 
+import asyncio
 import io
 import json
 import logging
@@ -16,9 +17,13 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from matching import worker
-from matching.lanes import REQUEST_ID
+from matching.engine.messages import CancelOrders
+from matching.lanes import REQUEST_ID, TRACE, Reply
+from matching.redis_lane import RedisLane
+from matching.redis_worker_lane import RedisWorkerLane
 from tests.gateway_client import LIMIT_BUY, ORDERS, Answer, Floor, Signer, trading_floor
 from tests.harness import ServerProcess, clean_env, new_data_dir, remove_data_dir
+from tests.redis_server import redis_server
 from tests.socket_client import Socket
 from trading import environment, logs
 from trading.gateway.app import Gateway
@@ -26,6 +31,7 @@ from trading.gateway.limits import Unlimited
 
 MADE = re.compile(r"[0-9a-f]{12}-[0-9]+")
 PROXY = "10.0.0.1"
+WAIT_SECONDS_MAX = 30.0
 
 Records = list[dict[str, Any]]
 
@@ -272,6 +278,31 @@ def test_what_the_worker_says_about_a_failed_batch_names_its_requests(
     (line,) = records("was not committed")
     assert line["request_ids"] == [failed.headers["x-request-id"]]
     assert "no_poison" in line["message"]
+
+
+def test_between_processes_the_name_and_the_trace_go_along() -> None:
+    async def ask(url: str) -> tuple[str, str]:
+        lane, worker_lane = RedisLane(url=url, commands_max=10), RedisWorkerLane(url=url)
+        await lane.start()
+        worker_lane.open(position="", sequence=0)
+        try:
+            while not (lane.available and lane.connected):
+                await asyncio.sleep(0.02)
+            REQUEST_ID.set("a-name")
+            TRACE.set("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            asked = asyncio.create_task(lane.execute((CancelOrders(3),)))
+            while not (requests := await asyncio.to_thread(worker_lane.take, limit=1, timeout=0.1)):
+                assert not asked.done()
+            worker_lane.answer([(requests[0], [Reply(1, 1, [])])])
+            await asked
+            return requests[0].request_id, requests[0].trace
+        finally:
+            worker_lane.close()
+            await lane.stop()
+
+    with redis_server() as url:
+        told = asyncio.run(asyncio.wait_for(ask(url), WAIT_SECONDS_MAX))
+    assert told == ("a-name", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 
 
 # ---------------------------------------------------------------------------------------------- a whole server
