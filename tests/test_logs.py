@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,6 +60,14 @@ def records() -> Iterator[Callable[[str], Records]]:
     yield found
     root.removeHandler(handler)
     root.setLevel(level)
+
+
+def eventually(found: Callable[[], Records]) -> Records:
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not (records := found()):
+        assert time.monotonic() < deadline, "it was not logged"
+        time.sleep(0.02)
+    return records
 
 
 # ---------------------------------------------------------------------------------------------- both forms
@@ -275,7 +284,7 @@ def test_what_the_worker_says_about_a_failed_batch_names_its_requests(
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE orders_order DROP CONSTRAINT no_poison")
     assert (failed.status, failed.code) == (500, "internal_error")
-    (line,) = records("was not committed")
+    (line,) = eventually(lambda: records("was not committed"))
     assert line["request_ids"] == [failed.headers["x-request-id"]]
     assert "no_poison" in line["message"]
 
@@ -326,8 +335,13 @@ def alice(server: ServerProcess) -> Signer:
 
 
 def lines(server: ServerProcess, message: str) -> Records:
-    found = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
-    return [line for line in found if line["message"] == message]
+    """At least one, once it is written: answers come first."""
+
+    def found() -> Records:
+        whole = [line for line in server.log().splitlines(keepends=True) if line.startswith("{") and line[-1] == "\n"]
+        return [line for line in map(json.loads, whole) if line["message"] == message]
+
+    return eventually(found)
 
 
 def test_an_order_is_found_by_its_name_wherever_it_came_in(server: ServerProcess) -> None:
