@@ -6,9 +6,9 @@ For `manage.py up` and `manage.py run_distributed`.
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +24,8 @@ from trading import embedded, serving
 
 REVIVE_POLL_SECONDS = 0.5
 REVIVE_PAUSE_SECONDS = 3
+
+_logger = logging.getLogger(__name__)
 
 REDIS_CONFIGURATION = """\
 # Written by Bourse at each start. Nothing in it has to outlive it, so it writes nothing to the disk.
@@ -73,11 +75,11 @@ def database_kept_alive() -> Iterator[str]:
     def revive() -> None:
         while not stopping.wait(REVIVE_POLL_SECONDS):
             if cluster.pid() is None:
-                print("PostgreSQL has stopped: starting it again.", file=sys.stderr, flush=True)
+                _logger.warning("PostgreSQL has stopped: starting it again")
                 try:
                     cluster.start()
                 except embedded.EmbeddedDatabaseError as error:
-                    print(f"{error} Trying again.", file=sys.stderr, flush=True)
+                    _logger.error("%s Trying again", error)
                     stopping.wait(REVIVE_PAUSE_SECONDS)
 
     watch = threading.Thread(target=revive, name="postgres-watch", daemon=True)
