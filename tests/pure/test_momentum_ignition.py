@@ -138,8 +138,8 @@ def test_who_closes_a_position_with_the_push_did_not_light_it():
 
 def test_a_push_right_after_another_one_that_was_undone_is_found_as_well():
     market = quiet_market()
-    push(market, CROWD[:6])
-    leave(market, CROWD[10:16], 1)
+    push(market, tuple(CROWD[:6]))
+    leave(market, tuple(CROWD[10:16]), 1)
     push(market, (7,), orders=4, begin=BEGIN + 90)
     leave(market, (7,), 6, begin=BEGIN + 110)
     market.breathe(BEGIN + 180, BEGIN + 500)
