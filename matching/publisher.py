@@ -63,6 +63,7 @@ class Publisher:
 
     async def _carry(self, news: asyncio.Event) -> None:
         layer = get_channel_layer()
+        told = False
         while True:
             await news.wait()
             news.clear()
@@ -78,7 +79,11 @@ class Publisher:
                 try:
                     await layer.group_send(GROUP, {"type": "exchange.committed", "batches": batches})
                 except Exception as error:  # noqa: BLE001 - whatever the layer is; hubs will notice the hole
-                    _logger.warning("Batches could not be published: %s", error)
+                    if not told:
+                        _logger.warning("Batches cannot be published: %s", error)
+                    told = True
+                else:
+                    told = False
                 instruments.PUBLISHED.observe(time.perf_counter() - began)
                 for then in waiting:
                     then()
