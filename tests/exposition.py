@@ -10,7 +10,7 @@ import time
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-WAIT_SECONDS_MAX = 60.0
+WAIT_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.1
 
 Key = tuple[str, str]
@@ -33,11 +33,23 @@ def families(text: str) -> set[str]:
     return {line.split()[2] for line in text.splitlines() if line.startswith("# HELP ")}
 
 
+def page(url: str) -> str:
+    """What is told at `url`; waits for the process to listen."""
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while True:
+        try:
+            answer = httpx.get(url, timeout=30)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, f"nobody listens at {url}"
+            time.sleep(POLL_SECONDS)
+            continue
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+
 def scrape(url: str) -> dict[Key, float]:
-    """The samples at `url`."""
-    answer = httpx.get(url, timeout=10)
-    assert answer.status_code == 200, answer.text
-    return parse(answer.text)
+    """The samples at `url`; waits for the process to listen."""
+    return parse(page(url))
 
 
 def changes(before: dict[Key, float], after: dict[Key, float], *names: str) -> dict[Key, float]:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from tests.exposition import Key, changes, families, parse, scrape, wait_for, wait_for_changes
+from tests.exposition import Key, changes, families, page, parse, scrape, wait_for, wait_for_changes
 from tests.gateway_client import ORDERS, Signer
 from tests.harness import ServerProcess, free_port, new_data_dir, remove_data_dir
 from tests.socket_client import Socket
@@ -114,7 +114,7 @@ def test_requests_are_counted_by_route_status_and_error(url: str, call: Place, s
     assert server.get("/api/v1/markets/BTC-USDT/ticker").status_code == 200
     assert server.get("/api/v1/no/such/path").status_code == 404
     assert server.get("/no/such/page").status_code == 404
-    assert httpx.request("PROPFIND", server.base_url + "/healthz").status_code == 403
+    assert httpx.request("PROPFIND", server.base_url + "/healthz", timeout=30).status_code == 403
     after = wait_for_changes(
         url,
         before,
@@ -192,7 +192,7 @@ def test_celery_tells_its_tasks_and_what_it_follows(celery_url: str) -> None:
 def test_everything_that_is_told_is_described(url: str, celery_url: str) -> None:
     """And the other way round; what comes from the language and the system is told by the library."""
     described = set(re.findall(r"^\| `(bourse_\w+)` \|", METRICS_PAGE.read_text(), re.MULTILINE))
-    told = families(httpx.get(url).text) | families(httpx.get(celery_url).text)
+    told = families(page(url)) | families(page(celery_url))
     assert {name for name in told if name.startswith("bourse_")} == described - {"bourse_redis_up"}
 
 
@@ -210,16 +210,16 @@ def test_everything_that_is_told_is_described(url: str, celery_url: str) -> None
     ],
 )
 def test_who_came_through_a_proxy_must_be_allowed_too(url: str, headers: dict[str, str], status: int) -> None:
-    assert httpx.get(url, headers=headers).status_code == status
+    assert httpx.get(url, headers=headers, timeout=30).status_code == status
 
 
 def test_the_page_speaks_both_formats_and_compresses(url: str) -> None:
-    assert httpx.post(url).status_code == 405
-    plain = httpx.get(url, headers={"Accept-Encoding": "gzip"})
+    assert httpx.post(url, timeout=30).status_code == 405
+    plain = httpx.get(url, headers={"Accept-Encoding": "gzip"}, timeout=30)
     assert plain.headers["content-encoding"] == "gzip"
     assert parse(plain.text)
-    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as raw:
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip"}, timeout=30) as raw:
         assert parse(gzip.decompress(b"".join(raw.iter_raw())).decode())
-    modern = httpx.get(url, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    modern = httpx.get(url, headers={"Accept": "application/openmetrics-text; version=1.0.0"}, timeout=30)
     assert modern.headers["content-type"].startswith("application/openmetrics-text")
     assert {family.name for family in parse_openmetrics(modern.text)} >= {"bourse_trades", "bourse_batch_commands"}
