@@ -237,9 +237,7 @@ def test_any_asgi_server_can_serve_the_application(exchange: DistributedExchange
         ({}, "DATABASE_URL and REDIS_URL"),
     ],
 )
-def test_a_web_process_names_the_service_it_lacks(
-    settings: Settings, given: dict[str, str], lacking: str
-) -> None:
+def test_a_web_process_names_the_service_it_lacks(settings: Settings, given: dict[str, str], lacking: str) -> None:
     settings.DATABASE_URL, settings.REDIS_URL = given.get("DATABASE_URL", ""), given.get("REDIS_URL", "")
     with pytest.raises(CommandError, match=f"^A web process of its own needs {lacking}, the services"):
         call_command("web")
