@@ -53,9 +53,7 @@ def test_a_slow_query_is_logged_without_its_values(ask: object, caplog: pytest.L
     assert SECRET not in caplog.text
 
 
-def test_a_quick_query_is_not_logged(
-    fresh_database: str, settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_quick_query_is_not_logged(fresh_database: str, settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     settings.SLOW_QUERY_MS = 3_600_000
     ask_django("quick")
     ask_directly("quick")
