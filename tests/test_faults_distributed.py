@@ -139,9 +139,10 @@ def test_celery_killed_is_made_up_for(exchange: DistributedExchange, witness: Wi
             load.wait_until_busy()
             say(f"{process.name} killed: orders served after {seconds:.2f} s, silence {load.silence(at):.2f} s")
             process.start()
-            at, end = load.moment(), witness.end()
-            witness.wait_for_followers(end)
-            say(f"followers are at command {end} {load.moment() - at:.1f} s after its start")
+            end = witness.end()
+        at = load.moment()
+        witness.wait_for_followers(end)
+        say(f"followers are at command {end}, {load.moment() - at:.1f} s after all was proved")
 
 
 def test_redis_comes_back_empty(exchange: DistributedExchange, witness: Witness, say: Print):

@@ -25,6 +25,8 @@ from tests.socket_client import socket_url
 
 PROVE_SECONDS_MAX = 900
 AGREE_SECONDS_MAX = 60
+FOLLOW_SECONDS_MAX = 900
+"""Two accounts that trade with each other all the time give surveillance a lot to think about."""
 POLL_SECONDS = 0.1
 FENCED = "The matching worker starts over"
 STANDS_BY = "this one stands by"
@@ -81,7 +83,11 @@ class Witness:
     def wait_for_followers(self, sequence: int) -> None:
         """Wait until all that follows the journal has dealt with the command `sequence`."""
         query = "SELECT count(*) > 0 AND min(sequence) >= %s FROM matching_followercursor"
-        self._exchange.wait_until(lambda: bool(self._one(query, sequence)), what=f"followers at command {sequence}")
+        self._exchange.wait_until(
+            lambda: bool(self._one(query, sequence)),
+            what=f"followers at command {sequence}",
+            timeout=FOLLOW_SECONDS_MAX,
+        )
 
     def assert_kept(self, load: FaultLoad) -> None:
         """Everything that was answered is so, once, and `manage.py prove` passes."""
