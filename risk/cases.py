@@ -32,16 +32,30 @@ class CaseError(Exception):
 def store_findings(*, findings: Sequence[Finding], relations: Relations) -> list[Case]:
     """Write findings down, each in the open case that it belongs to or in a new one; the cases that are new.
 
-    For the transaction that moves the cursor of whoever found them.
+    For the transaction that moves the cursor of whoever found them. What was said before is not said again: a detector
+    that was made anew, and has recalled less than the one before knew, may find it once more.
     """
     opened = []
     for finding in findings:
+        if _was_said(finding):
+            continue
         case = _case_for(finding, relations)
         if case is None:
             case = _open(finding)
             opened.append(case)
         _add(case, finding)
     return opened
+
+
+def _was_said(finding: Finding) -> bool:
+    """Whether the same accounts were reported for what they did up to there or later."""
+    said = Alert.objects.filter(
+        detector=finding.detector,
+        market_id=finding.market_id,
+        account_ids=list(finding.account_ids),
+        last_sequence__gte=finding.last_sequence,
+    )
+    return said.exists()
 
 
 def _case_for(finding: Finding, relations: Relations) -> Case | None:

@@ -75,6 +75,16 @@ def test_what_is_about_something_else_is_a_case_of_its_own(other: Finding) -> No
     assert len(store(other)) == 1
 
 
+@pytest.mark.parametrize("again", [finding(3, 4), finding(3, 4, at=NOON - MINUTE)], ids=["the same", "only a part"])
+def test_what_was_said_is_not_said_again(again: Finding) -> None:
+    """Also when the case that it led to was closed as harmless: nothing has happened since."""
+    (case,) = store(finding(3, 4))
+    cases.change_state(case_id=case.pk, author_id=operator().pk, state="false_positive", outcome="It is nothing.")
+    assert store(again) == []
+    assert [alert.pk for alert in Alert.objects.all()] == [case.alerts.get().pk]
+    assert len(store(finding(3, 4, at=NOON + MINUTE))) == 1
+
+
 def test_an_account_tied_to_the_accused_belongs_to_their_case() -> None:
     store(finding(3))
     assert store(finding(9, at=NOON + MINUTE), ties=(Relation("device", 3, 9, "device d"),)) == []
