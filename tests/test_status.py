@@ -352,7 +352,8 @@ def test_watching_refreshes_until_it_is_interrupted(
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     url = postgres_url.replace("/bourse?", f"/{fresh_database}?") if "?" in postgres_url else postgres_url
     env = clean_env() | {"DATABASE_URL": url, "TERM": "xterm-256color"}
-    command = [sys.executable, "manage.py", "status", "--watch"]
+    # What a shell runs in its background ignores Ctrl-C, and so do its children: we may be one of those.
+    command = ["env", "--default-signal=INT", sys.executable, "manage.py", "status", "--watch"]
     process = subprocess.Popen(command, cwd=environment.PROJECT_ROOT, env=env, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     seen = b""
