@@ -50,8 +50,8 @@ def store_findings(*, findings: Sequence[Finding], relations: Relations) -> list
 def _was_said(finding: Finding) -> bool:
     """Whether the same accounts were reported for what they did up to there or later."""
     said = Alert.objects.filter(
+        _market(finding),
         detector=finding.detector,
-        market_id=finding.market_id,
         account_ids=list(finding.account_ids),
         last_sequence__gte=finding.last_sequence,
     )
@@ -61,11 +61,15 @@ def _was_said(finding: Finding) -> bool:
 def _case_for(finding: Finding, relations: Relations) -> Case | None:
     """The open case that a finding belongs to, if there is one (the pure rule decides)."""
     since = moment_of(finding.first_at) - timedelta(microseconds=rule.QUIET_MICROSECONDS)
-    where = Q(market_id=finding.market_id) if finding.market_id is not None else Q(market=None)
-    near = Case.objects.select_for_update().filter(where, closed_at=None, last_at__gte=since)
+    near = Case.objects.select_for_update().filter(_market(finding), closed_at=None, last_at__gte=since)
     rows = {case.pk: case for case in near}
     found = rule.Cases(relations, map(_summary, rows.values())).find(finding)
     return None if found is None else rows[found.id]
+
+
+def _market(finding: Finding) -> Q:
+    """Rows about the same market, or about none."""
+    return Q(market=None) if finding.market_id is None else Q(market_id=finding.market_id)
 
 
 def _summary(case: Case) -> rule.Case:
