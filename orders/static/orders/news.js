@@ -84,9 +84,13 @@ account.addEventListener("notifications", ({ detail }) => {
 });
 
 // Signed out, here or on another device: nothing on this page is current any more, and nothing on it would work.
-feed.addEventListener("refused", async () => {
+feed.addEventListener("refused", async ({ detail }) => {
   if (!account.user || loggedOut) return;
   loggedOut = true;
+  if (detail.code === "unknown_account") {
+    toast("info", "You have no account", "You can watch; to trade, a user needs an account.");
+    return;
+  }
   const again = await confirmed({
     title: "You are logged out",
     lines: ["Your session has ended, here or from another device. Your orders stay as they are."],
