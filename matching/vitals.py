@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from django.conf import settings
 
 from matching import commit_times, redis_url
+from matching.worker import Status
 
 KEY = f"{redis_url.TAG}:vitals"
 EVERY_SECONDS = 1.0
@@ -53,26 +54,6 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tick_at: float | None = None
 
 
-class WorkerStatus(Protocol):
-    """How a worker is doing (matching.worker.Status)."""
-
-    @property
-    def alive(self) -> bool:
-        """Its thread runs."""
-
-    @property
-    def books_loaded(self) -> bool:
-        """It leads."""
-
-    @property
-    def standby(self) -> bool:
-        """It waits for the lock."""
-
-    @property
-    def sequence(self) -> int | None:
-        """The last command it applied."""
-
-
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Vitals).decode
 _telling = threading.Lock()
@@ -87,7 +68,7 @@ def tell(*, role: str, facts: Callable[[], Mapping[str, Any]]) -> None:
             threading.Thread(target=_tell_on, args=(role,), name="vitals", daemon=True).start()
 
 
-def worker_facts(status: WorkerStatus) -> dict[str, Any]:
+def worker_facts(status: Status) -> dict[str, Any]:
     """What there is to say of a matching worker."""
     if not status.alive:
         return {}
