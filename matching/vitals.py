@@ -12,13 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.conf import settings
 
 from matching import commit_times, redis_url
-from matching.worker import Status
+
+if TYPE_CHECKING:  # Celery imports this before Django is ready
+    from matching.worker import Status
 
 KEY = f"{redis_url.TAG}:vitals"
 EVERY_SECONDS = 1.0
@@ -68,7 +70,7 @@ def tell(*, role: str, facts: Callable[[], Mapping[str, Any]]) -> None:
             threading.Thread(target=_tell_on, args=(role,), name="vitals", daemon=True).start()
 
 
-def worker_facts(status: Status) -> dict[str, Any]:
+def worker_facts(status: "Status") -> dict[str, Any]:
     """What there is to say of a matching worker."""
     if not status.alive:
         return {}
